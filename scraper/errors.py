@@ -1,0 +1,78 @@
+"""Everything this package raises on purpose.
+
+    ScraperError
+    ├── UsageError                 refused before the first request: what was wrong and what to change
+    │   ├── InvalidOption          an option out of its range, or two that contradict each other
+    │   ├── InvalidURL             text that is no URL, or whose scheme is not http or https
+    │   ├── HandlerNotImportable   a handler that a worker could not import by its name
+    │   └── OutputRefused          an output that cannot be written, or whose format is unknown
+    ├── HandlerMisuse              a handler asked for something that cannot be had; its page fails
+    │   ├── SelectorUnsupported    the page's parser has no such selectors
+    │   └── ItemNotPlain           an item that cannot be turned into plain data
+    ├── WorkerError                the place where parsing runs
+    │   ├── WorkerStartFailed      a worker that did not come up
+    │   └── WorkerCrashed          a worker that died under a page
+    ├── SinkError                  an output that failed while the crawl ran; stops the crawl
+    └── NotRunning                 a pool, crawler or sink used before it was opened or after it was closed
+
+A page that fails raises nothing: its failure is data (`scraper.Failure`). Each class takes one positional
+argument, its message, and so survives pickling between processes.
+"""
+
+from __future__ import annotations
+
+
+class ScraperError(Exception):
+    """The root: `except ScraperError` catches whatever this package raises on purpose."""
+
+
+class UsageError(ScraperError, ValueError):
+    """Refused before the first request. The message says what was wrong and what to change."""
+
+
+class InvalidOption(UsageError):
+    """An option out of its range, or two that contradict each other."""
+
+
+class InvalidURL(UsageError):
+    """Text that is no URL, or a URL whose scheme is neither http nor https."""
+
+
+class HandlerNotImportable(UsageError):
+    """A handler that cannot be imported by name, as every place that runs handlers has to."""
+
+
+class OutputRefused(UsageError):
+    """An output that cannot be written, or whose format is unknown."""
+
+
+class HandlerMisuse(ScraperError):
+    """A handler asked for something that cannot be had. Its page fails; the crawl goes on."""
+
+
+class SelectorUnsupported(HandlerMisuse):
+    """The page's parser has no such selectors; the message names the parsers that do."""
+
+
+class ItemNotPlain(HandlerMisuse, TypeError):
+    """An item holds a value that has no plain form (text, number, bool, None, list, dict)."""
+
+
+class WorkerError(ScraperError):
+    """The place where parsing runs failed, not the function that ran there."""
+
+
+class WorkerStartFailed(WorkerError):
+    """A worker did not come up; the message says in one sentence why."""
+
+
+class WorkerCrashed(WorkerError):
+    """A worker process died while it ran this page alone."""
+
+
+class SinkError(ScraperError):
+    """An output failed while the crawl ran. The crawl stops, because going on would lose items."""
+
+
+class NotRunning(ScraperError, RuntimeError):
+    """Used before `async with` opened it or after it was closed."""

@@ -1,0 +1,284 @@
+"""The values that stages exchange: frozen, slotted, picklable, and free of behaviour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from scraper.handlers import name_of
+
+Item = dict[str, Any]
+"""An extracted record, as plain data: text, numbers, bools, None, and lists and dicts of these."""
+
+
+class Headers(Mapping[str, str]):
+    """Header fields in the order they came; names compare without case, a repeated field's first value wins."""
+
+    __slots__ = ("_first", "pairs")
+
+    def __init__(self, pairs: tuple[tuple[str, str], ...] = ()) -> None:
+        self.pairs = pairs
+        self._first: dict[str, str] = {}
+        for name, value in pairs:
+            self._first.setdefault(name.lower(), value)
+
+    def __getitem__(self, name: str) -> str:
+        return self._first[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._first)
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+    def all(self, name: str) -> list[str]:
+        """Every value of a repeated field, in order."""
+        return [value for key, value in self.pairs if key.lower() == name.lower()]
+
+    def __repr__(self) -> str:
+        return f"Headers({dict(self._first)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return self.pairs == other.pairs if isinstance(other, Headers) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.pairs)
+
+    def __reduce__(self) -> tuple[type[Headers], tuple[tuple[tuple[str, str], ...]]]:
+        return Headers, (self.pairs,)
+
+
+class Stage(StrEnum):
+    """Where a page spends its time, and where it can fail."""
+
+    QUEUE = "queue"  # leased, fetched, and waiting for a worker
+    FETCH = "fetch"
+    HANDOFF = "handoff"  # towards the worker: encoding, copying, waking it
+    PARSE = "parse"
+    EXTRACT = "extract"  # the user's handler, without the parsing it triggered
+    RETURN = "return"  # back to the event loop
+    COMMIT = "commit"  # sinks and frontier
+
+
+class State(StrEnum):
+    """The end of a request; `WAITING` is the one that is not an end."""
+
+    DONE = "done"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Request:
+    """One thing to fetch, and the handler that its page goes to.
+
+    Args:
+        url: absolute http or https URL; `page.join()` makes one of a relative reference.
+        handler: a top-level function or its name; None stands for the crawl's own handler.
+        method: HTTP method.
+        headers: fields to send beside the crawl's own.
+        body: request body.
+        data: JSON-able value that comes back as `page.data`.
+        priority: higher is fetched earlier.
+        dedup_key: what makes two requests the same; by default method, canonical URL and body.
+        accept: content types beyond HTML and XML that the handler wants, such as "application/json" or "image/*".
+
+    Raises:
+        HandlerNotImportable: the handler has no name that a worker could import.
+    """
+
+    url: str
+    handler: str | None
+    method: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | None
+    data: Any
+    priority: int
+    dedup_key: str | None
+    accept: tuple[str, ...]
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        handler: Callable[..., Any] | str | None = None,
+        method: str = "GET",
+        headers: Mapping[str, str] | tuple[tuple[str, str], ...] = (),
+        body: bytes | None = None,
+        data: Any = None,
+        priority: int = 0,
+        dedup_key: str | None = None,
+        accept: tuple[str, ...] | list[str] | str = (),
+    ) -> None:
+        put = object.__setattr__
+        put(self, "url", url)
+        put(self, "handler", None if handler is None else name_of(handler))
+        put(self, "method", method.upper())
+        put(self, "headers", tuple(headers.items()) if isinstance(headers, Mapping) else tuple(headers))
+        put(self, "body", body)
+        put(self, "data", data)
+        put(self, "priority", priority)
+        put(self, "dedup_key", dedup_key)
+        put(self, "accept", (accept,) if isinstance(accept, str) else tuple(accept))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the URL alone says everything: such requests travel as text."""
+        return (
+            self.handler is None
+            and self.method == "GET"
+            and not self.headers
+            and self.body is None
+            and self.data is None
+            and self.priority == 0
+            and self.dedup_key is None
+            and not self.accept
+        )
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """Flat and cheap to pickle; `from_tuple` is its inverse."""
+        return (
+            self.url,
+            self.handler,
+            self.method,
+            self.headers,
+            self.body,
+            self.data,
+            self.priority,
+            self.dedup_key,
+            self.accept,
+        )
+
+    @classmethod
+    def from_tuple(cls, fields: tuple[Any, ...]) -> Request:
+        request = cls.__new__(cls)
+        for name, value in zip(cls.__slots__, fields, strict=True):
+            object.__setattr__(request, name, value)
+        return request
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Many plain requests in one value: what a handler yields to follow whole lists of URLs cheaply.
+
+    Args:
+        urls: absolute URLs in canonical form, as `page.links()` gives them.
+    """
+
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A request that may be fetched now; its host's slot is taken until the outcome is committed.
+
+    Args:
+        request: what to fetch.
+        key: what the frontier knows the request by.
+        depth: links followed from a seed, by the shortest way known.
+        attempt: 1 for the first.
+    """
+
+    request: Request
+    key: str
+    depth: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A complete answer with a status in 2xx, unpacked.
+
+    Args:
+        url: of the last hop, canonical.
+        status: HTTP status.
+        headers: of the last hop.
+        body: unpacked bytes.
+        wire_bytes: body bytes as they came over the network.
+        latency_s: from the request to the end of its header, of the last hop.
+    """
+
+    url: str
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    wire_bytes: int
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a request failed, as data.
+
+    Args:
+        stage: where.
+        reason: a short stable word that statistics count by, such as `http_404`, `timeout` or `handler_raised`.
+        detail: a sentence for the person who reads the failures.
+        retryable: whether a later attempt may succeed.
+        retry_after_s: how long the server asked to wait.
+        latency_s: seconds until the failure showed, None where the network had no part in it.
+    """
+
+    stage: Stage
+    reason: str
+    detail: str = ""
+    retryable: bool = False
+    retry_after_s: float | None = None
+    latency_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Why a request was not carried through although nothing failed, such as `content_type`."""
+
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """What a handler made of a page, as plain data.
+
+    Args:
+        items: records in the order they were yielded.
+        links: URLs to follow with the crawl's own handler; absolute and canonical.
+        requests: further requests.
+        dropped: reason and count of what the handler yielded and the extraction left out.
+        parse_s, parse_cpu_s: wall and CPU seconds that the parser took.
+        extract_s, extract_cpu_s: the same for the handler without the parser.
+    """
+
+    items: tuple[Item, ...] = ()
+    links: tuple[str, ...] = ()
+    requests: tuple[Request, ...] = ()
+    dropped: tuple[tuple[str, int], ...] = ()
+    parse_s: float = 0.0
+    parse_cpu_s: float = 0.0
+    extract_s: float = 0.0
+    extract_cpu_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a lease ended, with everything that is committed together.
+
+    Args:
+        lease: which.
+        state: done, failed, skipped, or waiting again when the frontier will try it later.
+        end: the failure or skip; None when done.
+        final_url: canonical URL behind redirects; None if no answer came.
+        items, links, requests: what the page gave; empty unless done.
+        latency_s: the site's, which its pace is judged by.
+    """
+
+    lease: Lease
+    state: State
+    end: Failure | Skip | None = None
+    final_url: str | None = None
+    items: tuple[Item, ...] = ()
+    links: tuple[str, ...] = ()
+    requests: tuple[Request, ...] = field(default=())
+    latency_s: float | None = None

@@ -1,0 +1,174 @@
+"""What a user can set: small frozen groups, each checked once, when it is made."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from scraper.errors import InvalidOption
+
+ParserName = Literal["lxml", "lexbor", "html.parser", "bs4"]
+ExecutorName = Literal["auto", "inline", "thread", "process"]
+ScopeName = Literal["prefix", "host", "domain", "any"]
+
+PARSERS: tuple[ParserName, ...] = get_args(ParserName)
+EXECUTORS: tuple[ExecutorName, ...] = get_args(ExecutorName)
+SCOPES: tuple[ScopeName, ...] = get_args(ScopeName)
+
+DEFAULT_USER_AGENT = "scraper/0.1 (Python asyncio crawler)"
+
+
+def available_cpus() -> int:
+    """CPUs that this process may use, which is what workers default to."""
+    if hasattr(os, "process_cpu_count"):  # Python 3.13
+        return os.process_cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raises InvalidOption unless the value is one of the choices."""
+    if value not in choices:
+        raise InvalidOption(f"{name} {value!r} is unknown: choose one of {', '.join(choices)}")
+
+
+def check_positive(name: str, value: float | None) -> None:
+    """Raises InvalidOption unless the value is None or a finite number above zero."""
+    if value is not None and not (value > 0 and math.isfinite(value)):
+        raise InvalidOption(f"{name} must be more than 0, not {value}")
+
+
+def _check_not_negative(name: str, value: float) -> None:
+    if not (value >= 0 and math.isfinite(value)):
+        raise InvalidOption(f"{name} must not be negative, and not {value}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolve:
+    """Sends one host and port to a fixed address, whatever the name service says.
+
+    Args:
+        host, port: as they stand in URLs.
+        address: an IP address.
+    """
+
+    host: str
+    port: int
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchOptions:
+    """One attempt at getting bytes.
+
+    Args:
+        timeout_s: for the whole attempt, redirects included.
+        connect_timeout_s: to open one connection.
+        max_body_bytes: after unpacking; the packed body may not be larger either.
+        max_redirects: hops that are followed.
+        user_agent: what the crawler calls itself.
+        headers: sent with every request.
+        resolve: hosts whose address is given here.
+    """
+
+    timeout_s: float = 30.0
+    connect_timeout_s: float = 10.0
+    max_body_bytes: int = 10_000_000
+    max_redirects: int = 10
+    user_agent: str = DEFAULT_USER_AGENT
+    headers: Mapping[str, str] = field(default_factory=dict)
+    resolve: tuple[Resolve, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_positive("timeout", self.timeout_s)
+        check_positive("connect timeout", self.connect_timeout_s)
+        check_positive("max-body", self.max_body_bytes)
+        _check_not_negative("max-redirects", self.max_redirects)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaceOptions:
+    """How fast, and how often again.
+
+    Args:
+        concurrency: requests under way in all.
+        per_host: requests under way to one host and port.
+        retries: attempts after the first.
+        backoff_s: mean wait before the first retry; doubles with each further one.
+        max_backoff_s: no wait is longer, not even one that a server asks for.
+    """
+
+    concurrency: int = 32
+    per_host: int = 8
+    retries: int = 2
+    backoff_s: float = 0.5
+    max_backoff_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        check_positive("concurrency", self.concurrency)
+        check_positive("per-host", self.per_host)
+        _check_not_negative("retries", self.retries)
+        _check_not_negative("backoff", self.backoff_s)
+        check_positive("max-backoff", self.max_backoff_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitOptions:
+    """Where the crawl ends.
+
+    Args:
+        scope: `prefix` the seed's folder, `host` its host and port, `domain` its registrable domain, `any`.
+        max_pages: pages that came to an end, done or failed.
+        max_depth: links followed from a seed; 0 fetches the seeds alone.
+        max_time_s: then the crawl stops as if asked to.
+    """
+
+    scope: ScopeName = "host"
+    max_pages: int | None = None
+    max_depth: int | None = None
+    max_time_s: float | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("scope", self.scope, SCOPES)
+        check_positive("max-pages", self.max_pages)
+        check_positive("max-time", self.max_time_s)
+        if self.max_depth is not None:
+            _check_not_negative("max-depth", self.max_depth)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OffloadOptions:
+    """Where functions run, and in what portions.
+
+    Args:
+        executor: inline, thread, process, or auto.
+        workers: threads or processes; None is one for each CPU that this process may use.
+        batch_items: at most so many in one portion. 16 makes the fixed cost of a hand-off small beside the
+            work; more would only lengthen the wait of the first in a portion.
+        batch_bytes: a portion is closed when it holds so many; four typical pages of 250 KB.
+        batch_s: a portion that has run so long gives back its results, and the rest of it to other workers.
+        start_timeout_s: a worker process that is not ready by then counts as failed.
+    """
+
+    executor: ExecutorName = "auto"
+    workers: int | None = None
+    batch_items: int = 16
+    batch_bytes: int = 1_000_000
+    batch_s: float = 0.1
+    start_timeout_s: float = 30.0
+
+    def __post_init__(self) -> None:
+        check_choice("executor", self.executor, EXECUTORS)
+        check_positive("workers", self.workers)
+        check_positive("batch-items", self.batch_items)
+        check_positive("batch-bytes", self.batch_bytes)
+        check_positive("batch-s", self.batch_s)
+        check_positive("start-timeout", self.start_timeout_s)
+
+    @property
+    def worker_count(self) -> int:
+        return self.workers or available_cpus()
