@@ -99,7 +99,8 @@ class PaceOptions:
         per_host: requests under way to one host and port.
         retries: attempts after the first.
         backoff_s: mean wait before the first retry; doubles with each further one.
-        max_backoff_s: no wait is longer, not even one that a server asks for.
+        max_backoff_s: no mean wait is longer.
+        max_retry_after_s: a server's Retry-After is honoured up to here.
     """
 
     concurrency: int = 32
@@ -107,6 +108,7 @@ class PaceOptions:
     retries: int = 2
     backoff_s: float = 0.5
     max_backoff_s: float = 60.0
+    max_retry_after_s: float = 600.0
 
     def __post_init__(self) -> None:
         check_positive("concurrency", self.concurrency)
@@ -114,6 +116,7 @@ class PaceOptions:
         _check_not_negative("retries", self.retries)
         _check_not_negative("backoff", self.backoff_s)
         check_positive("max-backoff", self.max_backoff_s)
+        check_positive("max-retry-after", self.max_retry_after_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

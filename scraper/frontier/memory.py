@@ -1,0 +1,184 @@
+"""A frontier that lives and dies with its process."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from scraper import urls
+from scraper.frontier.protocol import FrontierStatistics
+from scraper.frontier.retry import RetryPolicy
+from scraper.frontier.schedule import Entry, Schedule
+from scraper.model import Failure, Lease, Outcome, Request, Skip, State
+from scraper.urls import Scope
+
+
+class MemoryFrontier:
+    """Every known URL and every waiting request in memory: about 0.4 KB for a URL that waits, 0.2 KB for one
+    that is at its end.
+
+    Args:
+        scope: which links become requests.
+        per_host: requests under way to one host and port.
+        retry: when a failed request is tried again.
+        max_depth: links followed from a seed; None is no bound.
+    """
+
+    def __init__(self, *, scope: Scope, per_host: int, retry: RetryPolicy, max_depth: int | None = None) -> None:
+        self._scope = scope
+        self._retry = retry
+        self._max_depth = max_depth
+        self._schedule = Schedule(per_host)
+        self._known: dict[str, Entry | None] = {}  # None: at its end, or claimed by a redirect
+        self._leased: dict[str, Entry] = {}
+        self._retry_at_s: dict[str, float] = {}  # settled to wait, not committed yet
+        self._seen = 0
+        self._ends: Counter[State] = Counter()
+        self._failures: Counter[str] = Counter()
+        self._skips: Counter[str] = Counter()
+        self._dropped: Counter[str] = Counter()
+
+    def __repr__(self) -> str:
+        counts = self.statistics()
+        return f"<MemoryFrontier {counts.waiting} waiting, {counts.leased} leased, {counts.seen} seen>"
+
+    async def add(self, requests: Iterable[Request]) -> None:
+        admitted = [_with_url(request, urls.canonical(request.url)) for request in requests]
+        for request in admitted:
+            self._scope.include(request.url)
+            self._admit(request, depth=0)
+
+    def lease(self, now_s: float) -> Lease | None:
+        entry = self._schedule.pop(now_s)
+        if entry is None:
+            return None
+        entry.attempts += 1
+        self._leased[entry.key] = entry
+        request = entry.request if isinstance(entry.request, Request) else Request(entry.request)
+        return Lease(request, entry.key, entry.depth, entry.attempts)
+
+    def next_ready_s(self) -> float | None:
+        return self._schedule.next_ready_s()
+
+    def release(self, lease: Lease) -> None:
+        entry = self._leased.pop(lease.key)
+        entry.attempts -= 1
+        self._schedule.push(entry)
+        self._schedule.free(entry.host)
+
+    def settle(self, outcomes: Sequence[Outcome], now_s: float) -> list[Outcome]:
+        return [self._settle(outcome, now_s) for outcome in outcomes]
+
+    def _settle(self, outcome: Outcome, now_s: float) -> Outcome:
+        lease = outcome.lease
+        if isinstance(outcome.end, Failure):
+            wait_s = self._retry.wait_s(outcome.end, lease.attempt)
+            if wait_s is None:
+                return outcome
+            self._retry_at_s[lease.key] = now_s + wait_s
+            return replace(outcome, state=State.WAITING)
+        final_url = outcome.final_url
+        if outcome.state is State.DONE and final_url is not None and _is_elsewhere(lease, final_url):
+            if final_url in self._known:
+                skip = Skip("duplicate_redirect", f"led to {final_url}, which another request has")
+                return replace(outcome, state=State.SKIPPED, end=skip, items=(), links=(), requests=())
+            self._known[final_url] = None
+        return outcome
+
+    async def commit(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            key = outcome.lease.key
+            entry = self._leased.pop(key)
+            if outcome.state is State.WAITING:
+                self._schedule.push_later(entry, self._retry_at_s.pop(key))
+            else:
+                self._known[key] = None
+                self._count_end(outcome)
+                self._admit_discovered(outcome, entry.depth + 1)
+            self._schedule.free(entry.host)
+
+    def _count_end(self, outcome: Outcome) -> None:
+        self._ends[outcome.state] += 1
+        if isinstance(outcome.end, Failure):
+            self._failures[outcome.end.reason] += 1
+        elif isinstance(outcome.end, Skip):
+            self._skips[outcome.end.reason] += 1
+
+    def _admit_discovered(self, outcome: Outcome, depth: int) -> None:
+        known = self._known
+        for url in outcome.links:  # the hot path: most links of most pages are known already
+            if url in known:
+                self._meet_again(url, depth)
+            elif self._may_enter(url, depth):
+                self._insert(Entry(url, url, urls.host_port(url), depth))
+        for request in outcome.requests:
+            if self._may_enter(request.url, depth):
+                self._admit(request, depth)
+
+    def _may_enter(self, url: str, depth: int) -> bool:
+        if not self._scope.admits(url):
+            self._dropped["out_of_scope"] += 1
+        elif self._max_depth is not None and depth > self._max_depth:
+            self._dropped["too_deep"] += 1
+        else:
+            return True
+        return False
+
+    def _admit(self, request: Request, depth: int) -> None:
+        key = urls.fingerprint(request)
+        if key in self._known:
+            self._meet_again(key, depth)
+            return
+        self._insert(
+            Entry(
+                key,
+                request.url if request.is_plain else request,
+                urls.host_port(request.url),
+                depth,
+                request.priority,
+            )
+        )
+
+    def _insert(self, entry: Entry) -> None:
+        self._known[entry.key] = entry
+        self._seen += 1
+        self._schedule.push(entry)
+
+    def _meet_again(self, key: str, depth: int) -> None:
+        self._dropped["duplicate"] += 1
+        entry = self._known[key]
+        if entry is not None and depth < entry.depth:
+            entry.depth = depth
+            if entry.is_queued:
+                self._schedule.push(entry)
+
+    def statistics(self) -> FrontierStatistics:
+        ends = self._ends
+        return FrontierStatistics(
+            seen=self._seen,
+            done=ends[State.DONE],
+            failed=ends[State.FAILED],
+            skipped=ends[State.SKIPPED],
+            waiting=self._seen - ends.total(),
+            leased=len(self._leased),
+            hosts=len(self._schedule),
+            failures=dict(self._failures),
+            skips=dict(self._skips),
+            dropped=dict(self._dropped),
+        )
+
+    async def aclose(self) -> None:
+        self._known.clear()
+
+
+def _is_elsewhere(lease: Lease, final_url: str) -> bool:
+    """Whether a page was reached behind a redirect, by a request that its URL identifies."""
+    request = lease.request
+    return final_url != request.url and request.method == "GET" and request.dedup_key is None
+
+
+def _with_url(request: Request, url: str) -> Request:
+    if request.url == url:
+        return request
+    return Request.from_tuple((url, *request.to_tuple()[1:]))

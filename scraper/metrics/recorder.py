@@ -1,0 +1,115 @@
+"""Adds up what the stages did."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from scraper.metrics.histogram import Histogram
+from scraper.metrics.statistics import Snapshot, StageStatistics
+from scraper.model import Stage
+
+# A plot needs no more points; when there are so many, every second one goes and the step doubles.
+_SERIES_POINTS = 600
+
+
+class Recorder:
+    """Wall and CPU time by stage, items, bytes, retries, and the course of the crawl over time.
+
+    It is used from the event loop's thread alone. One page costs it about ten additions.
+    """
+
+    def __init__(self) -> None:
+        self._wall = {stage: Histogram() for stage in Stage}
+        self._cpu_s = dict.fromkeys(Stage, 0.0)
+        self._started_s = time.perf_counter()
+        self._loop_cpu_started_s = time.thread_time()
+        self._process_cpu_started_s = time.process_time()
+        self._last: Snapshot | None = None
+        self._series: list[Snapshot] = []
+        self._skip_points = 0
+        self._step = 1
+        self.items = 0
+        self.bytes = 0
+        self.retries = 0
+
+    def observe(self, stage: Stage, wall_s: float, cpu_s: float = 0.0) -> None:
+        """One page's passage through a stage."""
+        self._wall[stage].add(wall_s)
+        self._cpu_s[stage] += cpu_s
+
+    def add_cpu(self, stage: Stage, cpu_s: float) -> None:
+        """CPU time that many pages shared."""
+        self._cpu_s[stage] += cpu_s
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.perf_counter() - self._started_s
+
+    @property
+    def loop_cpu_s(self) -> float:
+        """CPU time of the event loop's thread since the start, whatever it was spent on."""
+        return time.thread_time() - self._loop_cpu_started_s
+
+    @property
+    def process_cpu_s(self) -> float:
+        """CPU time of this process since the start, all its threads included."""
+        return time.process_time() - self._process_cpu_started_s
+
+    def cpu_s(self, *stages: Stage) -> float:
+        return sum(self._cpu_s[stage] for stage in stages)
+
+    def wall_s(self, stage: Stage) -> float:
+        return self._wall[stage].total_s
+
+    def stages(self) -> Mapping[str, StageStatistics]:
+        """Fetching has no clock of its own: its CPU is what the loop's thread spent beside the other stages."""
+        on_loop_s = self.cpu_s(Stage.HANDOFF, Stage.RETURN, Stage.COMMIT)
+        cpu_s = {**self._cpu_s, Stage.FETCH: max(self.loop_cpu_s - on_loop_s, 0.0)}
+        return {
+            stage.value: StageStatistics(
+                count=wall.count,
+                total_s=wall.total_s,
+                cpu_s=cpu_s[stage],
+                p50_ms=wall.quantile_s(0.5) * 1000,
+                p99_ms=wall.quantile_s(0.99) * 1000,
+            )
+            for stage, wall in self._wall.items()
+        }
+
+    def snapshot(
+        self, *, seen: int, done: int, failed: int, skipped: int, in_flight: int, loop_lag_s: float
+    ) -> Snapshot:
+        """The crawl now; rates are since the last time this was asked."""
+        elapsed_s = self.elapsed_s
+        before = self._last
+        since_s = elapsed_s - (before.elapsed_s if before else 0.0)
+        ended = done + failed - (before.done + before.failed if before else 0)
+        self._last = Snapshot(
+            elapsed_s=elapsed_s,
+            seen=seen,
+            done=done,
+            failed=failed,
+            skipped=skipped,
+            waiting=seen - done - failed - skipped,
+            in_flight=in_flight,
+            items=self.items,
+            bytes=self.bytes,
+            pages_per_s=ended / since_s if since_s > 0 else 0.0,
+            loop_lag_ms=loop_lag_s * 1000,
+        )
+        self._keep(self._last)
+        return self._last
+
+    def _keep(self, point: Snapshot) -> None:
+        if self._skip_points:
+            self._skip_points -= 1
+            return
+        self._series.append(point)
+        if len(self._series) >= _SERIES_POINTS:
+            del self._series[1::2]
+            self._step *= 2
+        self._skip_points = self._step - 1
+
+    def series(self) -> tuple[Snapshot, ...]:
+        return tuple(self._series)
