@@ -24,7 +24,7 @@ _HOME = {
     "Request": "scraper.model",
 }
 
-__all__ = ["__version__", *_HOME]
+__all__ = ["Failure", "HandlerNotImportable", "Links", "Request", "__version__"]
 
 
 def __getattr__(name: str) -> object:

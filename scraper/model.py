@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -272,6 +272,7 @@ class Outcome:
         final_url: canonical URL behind redirects; None if no answer came.
         items, links, requests: what the page gave; empty unless done.
         latency_s: the site's, which its pace is judged by.
+        dropped: reason and count of what the extraction left out.
     """
 
     lease: Lease
@@ -280,5 +281,6 @@ class Outcome:
     final_url: str | None = None
     items: tuple[Item, ...] = ()
     links: tuple[str, ...] = ()
-    requests: tuple[Request, ...] = field(default=())
+    requests: tuple[Request, ...] = ()
     latency_s: float | None = None
+    dropped: tuple[tuple[str, int], ...] = ()

@@ -34,6 +34,7 @@ class MemoryFrontier:
         self._leased: dict[str, Entry] = {}
         self._retry_at_s: dict[str, float] = {}  # settled to wait, not committed yet
         self._seen = 0
+        self._hosts_met: set[str] = set()
         self._ends: Counter[State] = Counter()
         self._failures: Counter[str] = Counter()
         self._skips: Counter[str] = Counter()
@@ -107,6 +108,8 @@ class MemoryFrontier:
 
     def _admit_discovered(self, outcome: Outcome, depth: int) -> None:
         known = self._known
+        for reason, count in outcome.dropped:
+            self._dropped[reason] += count
         for url in outcome.links:  # the hot path: most links of most pages are known already
             if url in known:
                 self._meet_again(url, depth)
@@ -143,6 +146,7 @@ class MemoryFrontier:
     def _insert(self, entry: Entry) -> None:
         self._known[entry.key] = entry
         self._seen += 1
+        self._hosts_met.add(entry.host)
         self._schedule.push(entry)
 
     def _meet_again(self, key: str, depth: int) -> None:
@@ -163,6 +167,7 @@ class MemoryFrontier:
             waiting=self._seen - ends.total(),
             leased=len(self._leased),
             hosts=len(self._schedule),
+            hosts_met=len(self._hosts_met),
             failures=dict(self._failures),
             skips=dict(self._skips),
             dropped=dict(self._dropped),

@@ -16,7 +16,8 @@ class FrontierStatistics:
     Args:
         waiting: not at an end yet, the leased ones among them.
         leased: handed out and not committed.
-        hosts: with requests that wait.
+        hosts: with requests that wait or are under way.
+        hosts_met: all that ever had one.
         failures, skips: reason and count.
         dropped: reason and count of links that never became requests.
     """
@@ -28,6 +29,7 @@ class FrontierStatistics:
     waiting: int
     leased: int
     hosts: int
+    hosts_met: int
     failures: Mapping[str, int]
     skips: Mapping[str, int]
     dropped: Mapping[str, int]

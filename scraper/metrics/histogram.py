@@ -23,8 +23,7 @@ class Histogram:
     def add(self, duration_s: float) -> None:
         self.count += 1
         self.total_s += duration_s
-        if duration_s > self.max_s:
-            self.max_s = duration_s
+        self.max_s = max(self.max_s, duration_s)
         bucket = int(log2(duration_s / _SMALLEST_S) * _PER_OCTAVE) if duration_s > _SMALLEST_S else 0
         self._buckets[bucket] = self._buckets.get(bucket, 0) + 1
 

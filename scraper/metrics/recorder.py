@@ -22,9 +22,7 @@ class Recorder:
     def __init__(self) -> None:
         self._wall = {stage: Histogram() for stage in Stage}
         self._cpu_s = dict.fromkeys(Stage, 0.0)
-        self._started_s = time.perf_counter()
-        self._loop_cpu_started_s = time.thread_time()
-        self._process_cpu_started_s = time.process_time()
+        self.start()
         self._last: Snapshot | None = None
         self._series: list[Snapshot] = []
         self._skip_points = 0
@@ -32,6 +30,12 @@ class Recorder:
         self.items = 0
         self.bytes = 0
         self.retries = 0
+
+    def start(self) -> None:
+        """Sets the clocks to zero: what came before was preparation."""
+        self._started_s = time.perf_counter()
+        self._loop_cpu_started_s = time.thread_time()
+        self._process_cpu_started_s = time.process_time()
 
     def observe(self, stage: Stage, wall_s: float, cpu_s: float = 0.0) -> None:
         """One page's passage through a stage."""

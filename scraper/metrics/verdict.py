@@ -65,7 +65,8 @@ class Verdict:
 
 def judge(load: Load) -> Verdict:
     """Finds the busiest resource. Removing it lets throughput grow until the next busiest one is full, which is
-    what `predicted_gain` says."""
+    what `predicted_gain` says.
+    """
     elapsed_s = max(load.elapsed_s, 1e-9)
     busy = _busy_shares(load, elapsed_s)
     slots = min(load.concurrency, load.per_host * max(load.hosts, 1))

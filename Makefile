@@ -1,0 +1,61 @@
+# Everything runs in .venv, made from requirements.lock. `make demo` and `make test` need Python 3.11 or later.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check format lock test-all bench-peers bench-fetch bench-handoff bench-urljoin bench-metrics clean
+
+demo: $(READY)  ## the local site, one crawl a strategy, a table and a report in out/demo.html
+	$(BIN)/scraper demo
+
+test: $(READY)  ## the tests, on this Python
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# --require-hashes: what is installed is what was locked, wherever it comes from.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv $(VENV) || { echo "python -m venv failed: on Debian, apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $(READY)
+
+lock:  ## after a change of the dependencies; needs uv
+	uv pip compile pyproject.toml --group dev --extra all --universal --python-version 3.11 --upgrade \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
+
+# Each in an environment of its own; an interpreter that is not installed is said and left out.
+test-all:
+	@set -e; for version in 3.11 3.12 3.13 3.14; do \
+	  if python$$version -c 'import sys' 2>/dev/null; then \
+	    echo "== Python $$version"; \
+	    $(MAKE) --no-print-directory test PYTHON=python$$version VENV=.venv-$$version; \
+	  else echo "== Python $$version is not installed"; fi; \
+	done
+
+bench-peers: $(READY)  ## this crawler beside others on two real sites; installs nginx-light with apt if needed
+	$(BIN)/python -m benchmarks.peers
+
+bench-fetch: $(READY)  ## CPU of the main process beside a bare aiohttp loop, small pages
+	$(BIN)/python -m benchmarks.fetch_cpu
+
+bench-handoff: $(READY)  ## CPU of the main process for handing a page to a worker
+	$(BIN)/python -m benchmarks.handoff
+
+bench-urljoin: $(READY)
+	$(BIN)/python -m benchmarks.urljoin
+
+bench-metrics: $(READY)  ## what the metrics cost
+	$(BIN)/python -m benchmarks.metrics_cost
+
+clean:
+	rm -rf $(VENV) .venv-* out .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,119 @@
+"""Arguments that commands share, and how text becomes options."""
+
+from __future__ import annotations
+
+import argparse
+import ipaddress
+import sys
+from pathlib import Path
+
+from scraper.errors import InvalidOption, UsageError
+from scraper.handlers import split_name
+from scraper.options import (
+    EXECUTORS,
+    PARSERS,
+    SCOPES,
+    FetchOptions,
+    LimitOptions,
+    PaceOptions,
+    Resolve,
+)
+
+
+def add_strategy(parser: argparse.ArgumentParser) -> None:
+    """Adds what decides how pages are parsed."""
+    group = parser.add_argument_group("parsing")
+    group.add_argument(
+        "--handler",
+        metavar="MODULE:NAME|FILE.py:NAME",
+        help="the function that pages go to (default: the outline, which follows every link in scope)",
+    )
+    group.add_argument("--parser", default="lxml", metavar="NAME", help=f"{' | '.join(PARSERS)} (default: lxml)")
+    group.add_argument("--executor", default="auto", metavar="NAME", help=f"{' | '.join(EXECUTORS)} (default: auto)")
+    group.add_argument("--workers", type=int, metavar="N", help="default: the CPUs that this process may use")
+
+
+def add_limits(parser: argparse.ArgumentParser) -> None:
+    """Adds what bounds a crawl."""
+    group = parser.add_argument_group("limits")
+    group.add_argument("--concurrency", type=int, default=32, metavar="N", help="requests under way (default: 32)")
+    group.add_argument("--per-host", type=int, default=8, metavar="N", help="of these to one host (default: 8)")
+    group.add_argument("--max-pages", type=int, metavar="N", help="stop after N pages that are done or failed")
+    group.add_argument("--max-depth", type=int, metavar="N", help="links followed from a seed")
+    group.add_argument("--max-time", type=float, metavar="S", help="stop after S seconds, as Ctrl-C does")
+    group.add_argument("--scope", default="host", metavar="NAME", help=f"{' | '.join(SCOPES)} (default: host)")
+    group.add_argument("--timeout", type=float, default=30.0, metavar="S", help="one attempt (default: 30)")
+    group.add_argument(
+        "--max-body", type=int, default=10_000_000, metavar="BYTES", help="after unpacking (default: 10 MB)"
+    )
+    group.add_argument("--retries", type=int, default=2, metavar="N", help="attempts after the first (default: 2)")
+    group.add_argument(
+        "--resolve",
+        action="append",
+        default=[],
+        metavar="HOST:PORT:ADDR",
+        help="send this host and port to this address",
+    )
+
+
+def fetch_options(parsed: argparse.Namespace) -> FetchOptions:
+    return FetchOptions(
+        timeout_s=parsed.timeout,
+        connect_timeout_s=min(parsed.timeout, FetchOptions().connect_timeout_s) if parsed.timeout > 0 else 1.0,
+        max_body_bytes=parsed.max_body,
+        resolve=tuple(_resolve(text) for text in parsed.resolve),
+    )
+
+
+def pace_options(parsed: argparse.Namespace) -> PaceOptions:
+    return PaceOptions(concurrency=parsed.concurrency, per_host=parsed.per_host, retries=parsed.retries)
+
+
+def limit_options(parsed: argparse.Namespace) -> LimitOptions:
+    return LimitOptions(
+        scope=parsed.scope,
+        max_pages=parsed.max_pages,
+        max_depth=parsed.max_depth,
+        max_time_s=parsed.max_time,
+    )
+
+
+def handler_name(text: str | None) -> str | None:
+    """The handler as workers know it. A file's path is made absolute, and modules beside the shell are found."""
+    if text is None:
+        return None
+    place, qualname = split_name(text)
+    if place.endswith(".py"):
+        return f"{Path(place).resolve()}:{qualname}"
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    return text
+
+
+def _resolve(text: str) -> Resolve:
+    host, _, rest = text.partition(":")
+    port, _, address = rest.partition(":")
+    try:
+        return Resolve(host=host.lower(), port=int(port), address=str(ipaddress.ip_address(address.strip("[]"))))
+    except ValueError:
+        raise InvalidOption(f"--resolve {text!r}: write HOST:PORT:ADDR with an IP address") from None
+
+
+def check_writable(option: str, path: str | None) -> None:
+    """Raises UsageError unless a file can be made or replaced there; changes nothing."""
+    if path is None:
+        return
+    target = Path(path)
+    if target.is_dir():
+        raise UsageError(f"{option} {path}: it is a directory")
+    if not target.resolve().parent.is_dir():
+        raise UsageError(f"{option} {path}: its folder does not exist")
+    try:
+        existed = target.exists()
+        with target.open("a"):
+            pass
+        if not existed:
+            target.unlink()
+    except OSError as error:
+        raise UsageError(f"{option} {path}: {(error.strerror or str(error)).lower()}") from error

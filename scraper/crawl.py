@@ -1,0 +1,360 @@
+"""One crawl, from its seeds to its end: moves values from stage to stage and knows none of the stages.
+
+frontier ─lease─► fetch ─response─► parsing ─extraction─► ended ─► commit ─► sinks, then frontier
+   ▲  a task a request       a bounded backlog       one committer, many pages at a time  │
+   └──────────────────────────────── discovered requests ─────────────────────────────────┘
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from scraper.model import Extraction, Failure, Lease, Outcome, Request, Response, Skip, Stage, State
+from scraper.options import LimitOptions, PaceOptions
+
+# Enough for every worker to have a full portion running and another one waiting, for up to 16 workers.
+_BACKLOG_PAGES = 512
+# What fetched pages may take while they wait to be parsed: small beside any machine's memory.
+_BACKLOG_BYTES = 64_000_000
+# A commit takes what has ended, so that its fixed cost (one trip to a thread for each output) is shared.
+_COMMIT_PAGES = 64
+# How long an ended page waits for company. Nobody notices it beside a site's latency, and when there is nothing
+# else to do it does not wait at all.
+_COMMIT_LINGER_S = 0.01
+# Seeds are read on while fewer requests wait than this: enough for hours of work at a bounded memory.
+_SEEDS_AHEAD = 10_000
+_SAMPLE_S = 0.25  # four points a second make a smooth line, and cost nothing
+
+
+class _Counts(Protocol):
+    @property
+    def seen(self) -> int: ...
+    @property
+    def done(self) -> int: ...
+    @property
+    def failed(self) -> int: ...
+    @property
+    def skipped(self) -> int: ...
+    @property
+    def waiting(self) -> int: ...
+
+
+class CrawlFrontier(Protocol):
+    """What a crawl needs of a frontier; see `scraper.frontier.Frontier`."""
+
+    async def add(self, requests: Sequence[Request]) -> None: ...
+    def lease(self, now_s: float) -> Lease | None: ...
+    def next_ready_s(self) -> float | None: ...
+    def settle(self, outcomes: Sequence[Outcome], now_s: float) -> list[Outcome]: ...
+    async def commit(self, outcomes: Sequence[Outcome]) -> None: ...
+    def statistics(self) -> _Counts: ...
+
+
+class CrawlFetcher(Protocol):
+    """What a crawl needs of a fetcher; see `scraper.fetch.Fetcher`."""
+
+    async def fetch(self, request: Request) -> Response | Failure | Skip: ...
+
+
+class CrawlRecorder(Protocol):
+    """What a crawl tells its metrics; see `scraper.metrics.Recorder`."""
+
+    items: int
+    bytes: int
+    retries: int
+
+    def observe(self, stage: Stage, wall_s: float, cpu_s: float = 0.0) -> None: ...
+    def add_cpu(self, stage: Stage, cpu_s: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What came back from parsing one page; seconds are wall time unless said otherwise."""
+
+    extraction: Extraction | Failure
+    queue_s: float
+    handoff_s: float
+    return_s: float
+    handoff_cpu_s: float
+    return_cpu_s: float
+
+
+class Parsing(Protocol):
+    """Where pages are parsed. `done` is called on the event loop, once."""
+
+    def submit(self, lease: Lease, response: Response, done: Callable[[Parsed], None]) -> None: ...
+
+
+class Output(Protocol):
+    """Where committed pages go, in order, before the frontier forgets them."""
+
+    async def write(self, outcomes: Sequence[Outcome]) -> None:
+        """Takes settled outcomes; returns when they are safe, and raises SinkError if they are not."""
+
+
+class Crawl:
+    """One run. It makes tasks, and none is left when `run` returns or is cancelled.
+
+    Args:
+        frontier, fetcher, parsing, output, recorder: the stages.
+        pace: how many requests may be under way.
+        limits: where to stop.
+        on_sample: called four times a second on the event loop.
+    """
+
+    def __init__(
+        self,
+        *,
+        frontier: CrawlFrontier,
+        fetcher: CrawlFetcher,
+        parsing: Parsing,
+        output: Output,
+        recorder: CrawlRecorder,
+        pace: PaceOptions,
+        limits: LimitOptions,
+        on_sample: Callable[[], None],
+    ) -> None:
+        self._frontier = frontier
+        self._fetcher = fetcher
+        self._parsing = parsing
+        self._output = output
+        self._recorder = recorder
+        self._pace = pace
+        self._limits = limits
+        self._on_sample = on_sample
+        self._fetching = 0
+        self._backlog_pages = 0
+        self._backlog_bytes = 0
+        self._ended: list[Outcome] = []
+        self._committing = 0
+        self._pages_ended = 0
+        self._changed = asyncio.Event()
+        self._commit_due = asyncio.Event()
+        self._commit_timer: asyncio.TimerHandle | None = None
+        self._is_starved = False
+        self._is_seeding = True
+        self._committed = asyncio.Event()
+        self.stopped: str | None = None
+        self.sink_s = 0.0
+
+    def __repr__(self) -> str:
+        return (
+            f"<Crawl {self._fetching} fetching, {self._backlog_pages} to parse, {len(self._ended)} to commit"
+            f"{', stopping: ' + self.stopped if self.stopped else ''}>"
+        )
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that were leased and are not committed."""
+        return self._fetching + self._backlog_pages + len(self._ended) + self._committing
+
+    def stop(self, reason: str) -> None:
+        """Leases nothing more; what is in flight is finished and committed."""
+        if self.stopped is None:
+            self.stopped = reason
+            self._changed.set()
+
+    async def add(self, requests: Sequence[Request]) -> None:
+        """Admits further seeds while the crawl runs.
+
+        Raises:
+            InvalidURL: one of them cannot be fetched; none was added.
+        """
+        await self._frontier.add(requests)
+        self._changed.set()
+
+    async def run(self, seeds: AsyncIterable[Request]) -> None:
+        """Crawls until nothing waits, a limit is reached or `stop` was called.
+
+        Raises:
+            SinkError: an output failed; what was committed before is kept.
+            InvalidURL: a seed cannot be fetched.
+        """
+        self._pages_ended = self._pages_ended_so_far()
+        timer = None
+        if self._limits.max_time_s is not None:
+            timer = asyncio.get_running_loop().call_later(self._limits.max_time_s, self.stop, "max_time")
+        try:
+            async with asyncio.TaskGroup() as group:
+                seeding = group.create_task(self._seed(seeds))
+                sampling = group.create_task(self._sample())
+                committing = group.create_task(self._commit_loop())
+                await self._dispatch(group)
+                for task in (seeding, sampling, committing):
+                    task.cancel()
+        except BaseExceptionGroup as errors:
+            raise _first(errors) from errors
+        finally:
+            for handle in (timer, self._commit_timer):
+                if handle is not None:
+                    handle.cancel()
+
+    def _pages_ended_so_far(self) -> int:
+        counts = self._frontier.statistics()
+        return counts.done + counts.failed
+
+    async def _seed(self, seeds: AsyncIterable[Request]) -> None:
+        try:
+            async for request in seeds:
+                await self.add([request])
+                while self._frontier.statistics().waiting > _SEEDS_AHEAD:
+                    self._committed.clear()
+                    await self._committed.wait()
+        finally:
+            self._is_seeding = False
+            self._changed.set()
+
+    async def _sample(self) -> None:
+        while True:
+            await asyncio.sleep(_SAMPLE_S)
+            self._on_sample()
+
+    async def _dispatch(self, group: asyncio.TaskGroup) -> None:
+        """Leases whatever may be fetched now, and sleeps until something changes."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._changed.clear()
+            while (lease := self._lease()) is not None:
+                self._fetching += 1
+                group.create_task(self._fetch(lease))
+            if self._is_over():
+                return
+            if self._ended and (self._is_starved or self._is_idle()):
+                self._commit_due.set()
+            ready_s = None if self.stopped else self._frontier.next_ready_s()
+            alarm = None if ready_s is None else loop.call_at(ready_s, self._changed.set)
+            try:
+                await self._changed.wait()
+            finally:
+                if alarm is not None:
+                    alarm.cancel()
+
+    def _lease(self) -> Lease | None:
+        if not self._may_lease():
+            return None
+        lease = self._frontier.lease(asyncio.get_running_loop().time())
+        self._is_starved = lease is None
+        return lease
+
+    def _may_lease(self) -> bool:
+        if self.stopped is not None:
+            return False
+        # Every request that is under way will need room in the backlog, so it counts here too.
+        pages_ahead = self._fetching + self._backlog_pages + len(self._ended) + self._committing
+        if self._fetching >= self._pace.concurrency or pages_ahead >= _BACKLOG_PAGES + self._pace.concurrency:
+            return False
+        if self._backlog_bytes >= _BACKLOG_BYTES:
+            return False
+        max_pages = self._limits.max_pages
+        if max_pages is not None and self._pages_ended + self.in_flight >= max_pages:
+            if self._pages_ended >= max_pages:
+                self.stop("max_pages")
+            return False
+        return True
+
+    def _is_idle(self) -> bool:
+        return not self._fetching and not self._backlog_pages
+
+    def _is_over(self) -> bool:
+        if self.in_flight:
+            return False
+        return self.stopped is not None or (not self._is_seeding and not self._frontier.statistics().waiting)
+
+    async def _fetch(self, lease: Lease) -> None:
+        started_s = time.perf_counter()
+        result = await self._fetcher.fetch(lease.request)
+        self._fetching -= 1
+        self._recorder.observe(Stage.FETCH, time.perf_counter() - started_s)
+        if isinstance(result, Response):
+            self._recorder.bytes += result.wire_bytes
+            self._backlog_pages += 1
+            self._backlog_bytes += len(result.body)
+            self._parsing.submit(lease, result, lambda parsed: self._parsed(lease, result, parsed))
+        elif isinstance(result, Failure):
+            self._end(Outcome(lease, State.FAILED, result, latency_s=result.latency_s))
+        else:
+            self._end(Outcome(lease, State.SKIPPED, result))
+        self._changed.set()
+
+    def _parsed(self, lease: Lease, response: Response, parsed: Parsed) -> None:
+        self._backlog_pages -= 1
+        self._backlog_bytes -= len(response.body)
+        recorder = self._recorder
+        recorder.observe(Stage.QUEUE, parsed.queue_s)
+        recorder.observe(Stage.HANDOFF, parsed.handoff_s, parsed.handoff_cpu_s)
+        recorder.observe(Stage.RETURN, parsed.return_s, parsed.return_cpu_s)
+        extraction = parsed.extraction
+        if isinstance(extraction, Failure):
+            self._end(Outcome(lease, State.FAILED, extraction, response.url, latency_s=response.latency_s))
+        else:
+            recorder.observe(Stage.PARSE, extraction.parse_s, extraction.parse_cpu_s)
+            recorder.observe(Stage.EXTRACT, extraction.extract_s, extraction.extract_cpu_s)
+            self._end(
+                Outcome(
+                    lease,
+                    State.DONE,
+                    None,
+                    response.url,
+                    extraction.items,
+                    extraction.links,
+                    extraction.requests,
+                    response.latency_s,
+                    extraction.dropped,
+                )
+            )
+        self._changed.set()
+
+    def _end(self, outcome: Outcome) -> None:
+        self._ended.append(outcome)
+        if len(self._ended) >= _COMMIT_PAGES:
+            self._commit_due.set()
+        elif len(self._ended) == 1:
+            loop = asyncio.get_running_loop()
+            self._commit_timer = loop.call_later(_COMMIT_LINGER_S, self._commit_due.set)
+
+    async def _commit_loop(self) -> None:
+        while True:
+            await self._commit_due.wait()
+            self._commit_due.clear()
+            while self._ended:
+                batch, self._ended = self._ended[:_COMMIT_PAGES], self._ended[_COMMIT_PAGES:]
+                await self._commit(batch)
+
+    async def _commit(self, batch: Sequence[Outcome]) -> None:
+        started_s, started_cpu_s = time.perf_counter(), time.thread_time()
+        self._committing = len(batch)
+        settled = self._frontier.settle(batch, asyncio.get_running_loop().time())
+        cpu_s = time.thread_time() - started_cpu_s
+        sink_started_s = time.perf_counter()
+        await self._output.write(settled)
+        self.sink_s += time.perf_counter() - sink_started_s
+        started_cpu_s = time.thread_time()
+        await self._frontier.commit(settled)
+        self._count(settled)
+        cpu_s += time.thread_time() - started_cpu_s
+        self._committing = 0
+        page_s = (time.perf_counter() - started_s) / len(batch)
+        for _ in batch:
+            self._recorder.observe(Stage.COMMIT, page_s, cpu_s / len(batch))
+        self._committed.set()
+        self._changed.set()
+
+    def _count(self, settled: Sequence[Outcome]) -> None:
+        for outcome in settled:
+            self._recorder.items += len(outcome.items)
+            if outcome.state is State.WAITING:
+                self._recorder.retries += 1
+            elif outcome.state is not State.SKIPPED:
+                self._pages_ended += 1
+
+
+def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that made the others' tasks be cancelled: the first that is no group."""
+    first: BaseException = errors
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first

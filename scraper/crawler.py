@@ -1,0 +1,393 @@
+"""The crawler: wires the stages together. The one module that imports them all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self
+
+from scraper import urls
+from scraper.crawl import Crawl
+from scraper.errors import HandlerNotImportable, NotRunning, UsageError
+from scraper.fetch import AioFetcher, Fetcher
+from scraper.frontier import Frontier, MemoryFrontier
+from scraper.frontier.retry import RetryPolicy
+from scraper.handlers import importing, name_of
+from scraper.metrics import LagMeter, LagStatistics, Recorder, Snapshot, Statistics, Verdict, judge
+from scraper.metrics.verdict import Load
+from scraper.model import Item, Request, Skip, Stage
+from scraper.offload import OffloadPool
+from scraper.options import (
+    PARSERS,
+    ExecutorName,
+    FetchOptions,
+    LimitOptions,
+    OffloadOptions,
+    PaceOptions,
+    ParserName,
+    available_cpus,
+    check_choice,
+)
+from scraper.sinks import Sink
+from scraper.urls import Scope
+from scraper.wiring.output import ItemChannel, Output
+from scraper.wiring.parsing import Parsing
+
+Seed = str | Request
+Seeds = Seed | Iterable[Seed] | AsyncIterable[Seed]
+
+_OUTLINE = "scraper.parse.outline:outline"
+
+
+class Crawler:
+    """Crawls sites with one handler, and parses where that is fastest for the handler.
+
+    It makes no signal handlers and does not own the event loop. It runs one crawl at a time, and any number one
+    after another; several crawlers may run at once, and may share a pool.
+
+        async with Crawler(parse, parser="lxml") as crawler:
+            async for item in crawler.stream("https://example.org/"):
+                ...
+
+    Args:
+        handler: a top-level function or its name, for pages whose request names no other; None is the outline,
+            which also follows every link in scope.
+        parser: lxml, lexbor, html.parser or bs4.
+        executor: auto, inline, thread or process; says how a pool of its own works.
+        workers: threads or processes of a pool of its own; None is one for each CPU that may be used.
+        offload: a pool to share; it is not closed with the crawler.
+        fetch: options, or a fetcher of your own, such as `MockFetcher` in tests.
+        pace: how many requests may be under way, and how often one is tried.
+        limits: where a crawl ends.
+
+    Raises:
+        UsageError: an option or the handler is wrong; the message says what to change.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[..., Any] | str | None = None,
+        *,
+        parser: ParserName = "lxml",
+        executor: ExecutorName = "auto",
+        workers: int | None = None,
+        offload: OffloadPool | None = None,
+        fetch: FetchOptions | Fetcher | None = None,
+        pace: PaceOptions | None = None,
+        limits: LimitOptions | None = None,
+    ) -> None:
+        check_choice("parser", parser, PARSERS)
+        self._handler = _OUTLINE if handler is None else name_of(handler)
+        self._parser = parser
+        self._pool_options = OffloadOptions(executor=executor, workers=workers)
+        self._shared_pool = offload
+        self._fetch = fetch
+        self._pace = pace or PaceOptions()
+        self._limits = limits or LimitOptions()
+        self._stack = AsyncExitStack()
+        self._pool: OffloadPool | None = None
+        self._fetcher: Fetcher | None = None
+        self._run: _Run | None = None
+        self._is_crawling = False
+        self._streams: set[asyncio.Task[None]] = set()
+
+    def __repr__(self) -> str:
+        state = "crawling" if self._is_crawling else "idle" if self._pool else "closed"
+        return f"<Crawler {self._handler} with {self._parser}, {state}{f': {self._run}' if self._is_crawling else ''}>"
+
+    async def __aenter__(self) -> Self:
+        script = importing.get()
+        if script is not None:
+            raise HandlerNotImportable(
+                f"{script} starts a crawl while it is imported for its handler: "
+                'put the crawl under if __name__ == "__main__"'
+            )
+        async with AsyncExitStack() as stack:
+            pool = self._shared_pool
+            if pool is None:
+                pool = await stack.enter_async_context(OffloadPool(options=self._pool_options))
+            fetcher = self._fetch
+            if fetcher is None or isinstance(fetcher, FetchOptions):
+                options = fetcher or FetchOptions()
+                connections = self._pace.concurrency
+                fetcher = await stack.enter_async_context(AioFetcher(options, self._gate, connections))
+            stack.push_async_callback(self._end_streams)
+            self._pool, self._fetcher = pool, fetcher
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool = self._fetcher = None
+        await self._stack.aclose()
+
+    async def run(
+        self,
+        *seeds: Seeds,
+        sinks: Sequence[Sink] = (),
+        failures: Sink | None = None,
+        on_snapshot: Callable[[Snapshot], None] | None = None,
+    ) -> Statistics:
+        """Crawls from the seeds to the end, and gives the items to the sinks.
+
+        Args:
+            seeds: URLs, requests, or iterables of them; an async one is read while the crawl runs.
+            sinks: where items go. They are opened and closed here.
+            failures: gets one record for each failed page: url, stage, reason, detail, attempts.
+            on_snapshot: called on the event loop four times a second.
+
+        Raises:
+            UsageError: a seed, the handler or an output is refused; nothing was fetched.
+            WorkerStartFailed: the workers did not come up; nothing was fetched.
+            SinkError: an output failed; `statistics` tells how far the crawl came.
+            NotRunning: outside `async with`, or while another crawl of this crawler runs.
+        """
+        if self._pool is None or self._fetcher is None:
+            raise NotRunning("the crawler is closed: use it inside async with")
+        if self._is_crawling:
+            raise NotRunning("this crawler is crawling: start another Crawler for a crawl at the same time")
+        self._is_crawling = True
+        try:
+            first, later = _split(seeds)
+            parsing = Parsing(self._pool, self._parser, self._handler)
+            output = Output(sinks, failures)
+            self._run = run = _Run(
+                parsing=parsing,
+                fetcher=self._fetcher,
+                output=output,
+                pace=self._pace,
+                limits=self._limits,
+                on_snapshot=on_snapshot,
+            )
+            try:
+                await run.crawl_all(first, later)
+            finally:
+                await parsing.aclose()
+            return run.statistics()
+        finally:
+            self._is_crawling = False
+
+    async def stream(self, *seeds: Seeds) -> AsyncIterator[Item]:
+        """Crawls, and yields items as pages are committed.
+
+        A page is committed after its last item was taken, so a consumer that is slow slows the crawl, and one
+        that breaks off leaves the page of its last item uncommitted: at least once, in other words. Leaving the
+        loop ends the crawl. Raises as `run` does.
+        """
+        channel = ItemChannel()
+        crawl = asyncio.create_task(self._feed(channel, seeds))
+        self._streams.add(crawl)
+        try:
+            while (batch := await channel.take()) is not None:
+                for record in batch:
+                    yield record.item
+            await crawl
+        finally:
+            crawl.cancel()
+            await asyncio.wait([crawl])
+            self._streams.discard(crawl)
+
+    async def _feed(self, channel: ItemChannel, seeds: tuple[Seeds, ...]) -> None:
+        try:
+            await self.run(*seeds, sinks=[channel])
+        finally:
+            channel.finish()
+
+    async def _end_streams(self) -> None:
+        for crawl in self._streams:
+            crawl.cancel()
+        if self._streams:
+            await asyncio.wait(self._streams)
+
+    async def add(self, *requests: Seed) -> None:
+        """Adds seeds to the crawl that runs.
+
+        Raises:
+            NotRunning: no crawl runs.
+            InvalidURL: one of them cannot be fetched; none was added.
+        """
+        if self._run is None or not self._is_crawling:
+            raise NotRunning("no crawl is running to add to")
+        await self._run.crawl.add([_request(seed) for seed in requests])
+
+    def stop(self, reason: str = "stopped") -> None:
+        """Ends the crawl that runs in good order: what is in flight is finished, nothing more is started."""
+        if self._run is not None and self._is_crawling:
+            self._run.crawl.stop(reason)
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The crawl as it was at most a quarter of a second ago; None before the first."""
+        return self._run.latest if self._run is not None else None
+
+    @property
+    def statistics(self) -> Statistics | None:
+        """Numbers of the crawl that runs or ran last, also when it ended with an error; None before the first."""
+        return self._run.statistics() if self._run is not None else None
+
+    def _gate(self, request: Request, hop_url: str) -> Skip | None:
+        return self._run.admit_hop(request, hop_url) if self._run is not None else None
+
+
+class _Run:
+    """The parts of one crawl, and what they tell about it."""
+
+    def __init__(
+        self,
+        *,
+        parsing: Parsing,
+        fetcher: Fetcher,
+        output: Output,
+        pace: PaceOptions,
+        limits: LimitOptions,
+        on_snapshot: Callable[[Snapshot], None] | None,
+    ) -> None:
+        self._parsing = parsing
+        self._output = output
+        self._on_snapshot = on_snapshot
+        self._pace = pace
+        self._scope = Scope(limits.scope)
+        self._frontier: Frontier = MemoryFrontier(
+            scope=self._scope,
+            per_host=self._pace.per_host,
+            retry=RetryPolicy(self._pace),
+            max_depth=limits.max_depth,
+        )
+        self._recorder = Recorder()
+        self._lag = LagMeter()
+        self.crawl = Crawl(
+            frontier=self._frontier,
+            fetcher=fetcher,
+            parsing=parsing,
+            output=output,
+            recorder=self._recorder,
+            pace=self._pace,
+            limits=limits,
+            on_sample=self._sample,
+        )
+        self.latest: Snapshot | None = None
+        self._final: Statistics | None = None
+
+    def __repr__(self) -> str:
+        return repr(self.crawl)
+
+    async def crawl_all(self, first: list[Request], later: AsyncIterable[Request]) -> None:
+        await self._frontier.add(first)
+        await self._parsing.prepare()
+        async with self._output:
+            self._recorder.start()
+            self._lag.start()
+            try:
+                await self.crawl.run(later)
+            finally:
+                self._lag.stop()
+                self._sample()
+                self._final = self.statistics()
+                await self._frontier.aclose()
+
+    def admit_hop(self, request: Request, hop_url: str) -> Skip | None:
+        """Whether a redirect may be followed. A seed that moved to https or to www takes its scope along."""
+        if self._scope.admits(hop_url):
+            return None
+        if self._scope.is_seed(request.url) and urls.is_same_site(request.url, hop_url):
+            self._scope.include(hop_url)
+            return None
+        return Skip("out_of_scope", f"redirected to {urls.without_credentials(hop_url)}")
+
+    def _sample(self) -> None:
+        counts = self._frontier.statistics()
+        self.latest = self._recorder.snapshot(
+            seen=counts.seen,
+            done=counts.done,
+            failed=counts.failed,
+            skipped=counts.skipped,
+            in_flight=self.crawl.in_flight,
+            loop_lag_s=self._lag.take_recent_max_s(),
+        )
+        if self._on_snapshot is not None:
+            self._on_snapshot(self.latest)
+
+    def statistics(self) -> Statistics:
+        if self._final is not None:
+            return self._final
+        counts = self._frontier.statistics()
+        recorder = self._recorder
+        elapsed_s = recorder.elapsed_s
+        late = self._lag.lateness
+        worker_cpu_s = recorder.cpu_s(Stage.PARSE, Stage.EXTRACT)
+        in_processes = any(strategy.executor == "process" for strategy in self._parsing.strategies())
+        return Statistics(
+            seen=counts.seen,
+            done=counts.done,
+            failed=counts.failed,
+            skipped=counts.skipped,
+            waiting=counts.waiting,
+            items=recorder.items,
+            bytes=recorder.bytes,
+            elapsed_s=elapsed_s,
+            pages_per_s=(counts.done + counts.failed) / elapsed_s,
+            cpu_s=recorder.process_cpu_s + (worker_cpu_s if in_processes else 0.0),
+            parser=self._parsing.parser,
+            executor=self._parsing.pool.executor,
+            workers=self._parsing.pool.workers,
+            strategies=self._parsing.strategies(),
+            failures=counts.failures,
+            skips=counts.skips,
+            dropped=counts.dropped,
+            retries=recorder.retries,
+            stages=recorder.stages(),
+            loop_lag_ms=LagStatistics(late.quantile_s(0.5) * 1000, late.quantile_s(0.99) * 1000, late.max_s * 1000),
+            verdict=self._verdict(counts.hosts_met),
+            series=recorder.series(),
+            stopped=self.crawl.stopped,
+        )
+
+    def _verdict(self, hosts: int) -> Verdict:
+        recorder = self._recorder
+        strategies = self._parsing.strategies()
+        return judge(
+            Load(
+                elapsed_s=recorder.elapsed_s,
+                loop_cpu_s=recorder.loop_cpu_s,
+                process_cpu_s=recorder.process_cpu_s,
+                worker_wall_s=recorder.wall_s(Stage.PARSE) + recorder.wall_s(Stage.EXTRACT),
+                worker_cpu_s=recorder.cpu_s(Stage.PARSE, Stage.EXTRACT),
+                fetch_wall_s=recorder.wall_s(Stage.FETCH),
+                commit_wall_s=recorder.wall_s(Stage.COMMIT),
+                sink_wall_s=self.crawl.sink_s,
+                concurrency=self._pace.concurrency,
+                per_host=self._pace.per_host,
+                hosts=hosts,
+                workers=self._parsing.pool.workers,
+                cores=available_cpus(),
+                executor=max(strategies, key=lambda strategy: strategy.pages).executor,
+            )
+        )
+
+
+def _request(seed: Seed) -> Request:
+    return Request(seed) if isinstance(seed, str) else seed
+
+
+def _split(seeds: tuple[Seeds, ...]) -> tuple[list[Request], AsyncIterator[Request]]:
+    first: list[Request] = []
+    later: list[AsyncIterable[Seed]] = []
+    for seed in seeds:
+        if isinstance(seed, str | Request):
+            first.append(_request(seed))
+        elif isinstance(seed, AsyncIterable):
+            later.append(seed)
+        else:
+            first.extend(_request(one) for one in seed)
+    if not first and not later:
+        raise UsageError("nothing to crawl: give at least one URL")
+
+    async def chained() -> AsyncIterator[Request]:
+        for source in later:
+            async for seed in source:
+                yield _request(seed)
+
+    return first, chained()

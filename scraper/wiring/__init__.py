@@ -1,0 +1,1 @@
+"""Adapters between the crawl and its stages; only the crawler uses them."""

@@ -1,0 +1,61 @@
+"""The crawl's side of the offload layer: each page goes to the lane of its handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from scraper.crawl import Parsed
+from scraper.metrics import Strategy
+from scraper.model import Lease, Response
+from scraper.offload import Lane, OffloadPool, Result, Work
+from scraper.options import ParserName
+from scraper.parse.extract import decode_result, encode_task
+
+_EXTRACTOR = "scraper.parse.extract:extractor"
+
+
+class Parsing:
+    """Sends each page to the lane of its handler, and counts who parsed what."""
+
+    def __init__(self, pool: OffloadPool, parser: ParserName, handler: str) -> None:
+        self.pool = pool
+        self.parser = parser
+        self._handler = handler
+        self._lanes: dict[str, Lane] = {}
+        self._pages: dict[str, int] = {}
+
+    async def prepare(self) -> None:
+        await self._lane(self._handler).prepare()
+
+    def submit(self, lease: Lease, response: Response, done: Callable[[Parsed], None]) -> None:
+        handler = lease.request.handler or self._handler
+        lane = self._lane(handler)
+        self._pages[handler] += 1
+        payload = encode_task(lease.request, response)
+        lane.submit(payload, len(response.body), lambda result: done(_parsed(result)))
+
+    def _lane(self, handler: str) -> Lane:
+        lane = self._lanes.get(handler)
+        if lane is None:
+            known: Any = "releases_gil" if self.parser in ("lxml", "lexbor") else "holds_gil"
+            lane = self._lanes[handler] = self.pool.lane(Work(_EXTRACTOR, (self.parser, handler), known))
+            self._pages[handler] = 0
+        return lane
+
+    def strategies(self) -> tuple[Strategy, ...]:
+        return tuple(
+            Strategy(handler, self.parser, choice.executor, choice.workers, self._pages[handler], choice.why)
+            for handler, choice in ((handler, lane.strategy) for handler, lane in self._lanes.items())
+        )
+
+    async def aclose(self) -> None:
+        for lane in self._lanes.values():
+            await lane.aclose()
+
+
+def _parsed(result: Result) -> Parsed:
+    extraction = decode_result(result.value) if result.failure is None else result.failure
+    return Parsed(
+        extraction, result.queue_s, result.handoff_s, result.return_s, result.handoff_cpu_s, result.return_cpu_s
+    )
