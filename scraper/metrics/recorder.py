@@ -25,7 +25,7 @@ class Recorder:
         self.start()
         self._last: Snapshot | None = None
         self._series: list[Snapshot] = []
-        self._skip_points = 0
+        self._points = 0
         self._step = 1
         self.items = 0
         self.bytes = 0
@@ -106,14 +106,12 @@ class Recorder:
         return self._last
 
     def _keep(self, point: Snapshot) -> None:
-        if self._skip_points:
-            self._skip_points -= 1
-            return
-        self._series.append(point)
+        if self._points % self._step == 0:
+            self._series.append(point)
+        self._points += 1
         if len(self._series) >= _SERIES_POINTS:
             del self._series[1::2]
             self._step *= 2
-        self._skip_points = self._step - 1
 
     def series(self) -> tuple[Snapshot, ...]:
         return tuple(self._series)

@@ -1,0 +1,216 @@
+"""The fetcher over aiohttp: one session for all requests, redirects followed here, one attempt a call."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+import anyio
+from aiohttp import hdrs
+from multidict import CIMultiDict
+from yarl import URL
+
+from scraper.errors import InvalidOption, NotRunning
+from scraper.fetch.body import discard_body, read_body
+from scraper.fetch.connector import Connector, FixedResolver, was_reused
+from scraper.fetch.content_type import essence, is_wanted, looks_like_markup
+from scraper.fetch.decoding import ACCEPT_ENCODING
+from scraper.fetch.failures import FOREIGN, failure_of, http_failure
+from scraper.fetch.protocol import Gate
+from scraper.fetch.redirects import CREDENTIALS, REDIRECTS, Hop, hop_to, next_hop
+from scraper.fetch.refused import Refused
+from scraper.model import Failure, Request, Response, Skip
+from scraper.options import FetchOptions, available_cpus
+
+_ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+# A Content-Security-Policy of more than aiohttp's 8 KB is common on the web. 128 fields of 32 KB are 4 MB, which as
+# many connections as a crawl has may hold at once.
+_MAX_FIELD_BYTES = 32_768
+_MAX_FIELDS = 128
+
+# aiohttp warns of larger bodies that are given as bytes.
+_LARGE_BODY_BYTES = 1_000_000
+
+# RFC 9110: token, and field-value without the control characters that could end a field.
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\ud7ff\ue000-\U0010ffff]*")
+
+# RFC 9110 section 9.2.2: sending these twice is like sending them once.
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+
+
+class AioFetcher:
+    """Fetches over HTTP/1.1 with aiohttp.
+
+    Args:
+        options: deadlines, caps, headers, fixed addresses.
+        gate: asked for every redirect hop.
+        connections: in use at once; as many as there are calls of `fetch` at a time.
+
+    Raises:
+        InvalidOption: a header that HTTP cannot carry.
+    """
+
+    def __init__(self, options: FetchOptions, gate: Gate, connections: int) -> None:
+        for name, value in (("User-Agent", options.user_agent), *options.headers.items()):
+            if (fault := _fault_of_header(name, value)) is not None:
+                raise InvalidOption(fault)
+        self._options = options
+        self._gate = gate
+        self._connections = connections
+        # These go along request by request, so that a redirect can drop them.
+        self._credentials = tuple(pair for pair in options.headers.items() if pair[0].lower() in CREDENTIALS)
+        self._session: aiohttp.ClientSession | None = None
+
+    def __repr__(self) -> str:
+        state = "closed" if self._session is None else "open"
+        return f"<AioFetcher {state}, at most {self._connections} connections>"
+
+    async def __aenter__(self) -> Self:
+        headers = CIMultiDict({"User-Agent": self._options.user_agent, "Accept": _ACCEPT})
+        headers["Accept-Encoding"] = ACCEPT_ENCODING
+        headers.update({name: value for name, value in self._options.headers.items() if name.lower() not in CREDENTIALS})
+        # Unpacking is CPU-bound: more threads than CPUs would only take turns.
+        self._threads = anyio.CapacityLimiter(available_cpus())
+        self._resolver = FixedResolver(self._options.resolve)
+        self._session = aiohttp.ClientSession(
+            connector=Connector(self._connections, self._resolver),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=headers,
+            # The attempt has one deadline, over all its redirects; aiohttp counts each request anew.
+            timeout=aiohttp.ClientTimeout(total=None, connect=self._options.connect_timeout_s),
+            auto_decompress=False,
+            max_field_size=_MAX_FIELD_BYTES,
+            max_headers=_MAX_FIELDS,
+        )
+        # It would send a request a second time also on a new connection, unseen by pace and by the count of attempts.
+        self._session._retry_connection = False  # noqa: SLF001
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Closes every connection; attempts under way end as failures."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+            await self._resolver.close()
+
+    async def fetch(self, request: Request) -> Response | Failure | Skip:
+        """One attempt, redirects included.
+
+        Args:
+            request: its URL in canonical form; a user and password in it become basic authentication.
+
+        Returns:
+            The unpacked answer if its status is in 2xx and the request wants its content type. A Skip of reason
+            `content_type`, or the gate's own. Otherwise a Failure of a reason in `scraper.fetch.failures`.
+
+        Raises:
+            NotRunning: outside of `async with`.
+        """
+        started_s = monotonic()
+        try:
+            async with asyncio.timeout(self._options.timeout_s):
+                return await self._follow(request, self._first_hop(request))
+        except FOREIGN as exc:
+            return failure_of(exc, monotonic() - started_s)
+
+    def _first_hop(self, request: Request) -> Hop:
+        headers = self._credentials
+        if request.accept:
+            headers = (*headers, ("Accept", ", ".join((*request.accept, f"{_ACCEPT};q=0.8"))))
+        if request.headers:
+            headers = (*headers, *request.headers)
+            for name, value in request.headers:
+                if (fault := _fault_of_header(name, value)) is not None:
+                    raise Refused("bad_header", fault)
+        if _TOKEN.fullmatch(request.method) is None:
+            raise Refused("bad_header", "the method is no HTTP method")
+        return hop_to(request.url, request.method, headers, request.body)
+
+    async def _follow(self, request: Request, hop: Hop) -> Response | Failure | Skip:
+        been = {(hop.method, hop.url)}
+        while True:
+            sent_s = monotonic()
+            response = await self._send(hop)
+            try:
+                latency_s = monotonic() - sent_s
+                status = response.status
+                if 200 <= status < 300:
+                    return await self._receive(request, hop, response, latency_s)
+                await discard_body(response)
+            finally:
+                response.close()  # nothing, once the body was read to its end
+            if status not in REDIRECTS:
+                retry_after = response.headers.get(hdrs.RETRY_AFTER)
+                return http_failure(status, response.reason or "", retry_after, latency_s)
+            hop = next_hop(hop, status, response.headers.get(hdrs.LOCATION))
+            if (hop.method, hop.url) in been:
+                raise Refused("redirect_loop", f"redirected to {hop.url} again")
+            if len(been) > self._options.max_redirects:
+                raise Refused("too_many_redirects", f"more than {self._options.max_redirects} redirects")
+            been.add((hop.method, hop.url))
+            if (skip := self._gate(request, hop.url)) is not None:
+                return skip
+
+    async def _send(self, hop: Hop) -> aiohttp.ClientResponse:
+        was_reused.set(False)
+        try:
+            return await self._request(hop)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
+            # A server may close an idle connection at the moment it is used again: RFC 9112 section 9.3.1.
+            if not (was_reused.get() and hop.method in _IDEMPOTENT):
+                raise
+        return await self._request(hop)
+
+    async def _request(self, hop: Hop) -> aiohttp.ClientResponse:
+        if self._session is None:
+            raise NotRunning("the fetcher is not open")
+        try:
+            url = URL(hop.url, encoded=True)
+        except ValueError as exc:
+            raise Refused("bad_url", "the URL cannot be asked for") from exc
+        data: bytes | io.BytesIO | None = hop.body
+        if data is not None and len(data) > _LARGE_BODY_BYTES:
+            data = io.BytesIO(data)
+        return await self._session.request(
+            hop.method, url, headers=hop.headers or None, data=data, allow_redirects=False
+        )
+
+    async def _receive(
+        self, request: Request, hop: Hop, response: aiohttp.ClientResponse, latency_s: float
+    ) -> Response | Skip:
+        media_type = essence(response.headers.get(hdrs.CONTENT_TYPE, ""))
+        if media_type and not is_wanted(media_type, request.accept):
+            await discard_body(response)
+            return Skip("content_type", media_type[:80])
+        body, wire_bytes = await read_body(response, self._options.max_body_bytes, self._threads)
+        if body and not media_type and not is_wanted("", request.accept) and not looks_like_markup(body):
+            return Skip("content_type", "none given, and the body does not begin like HTML or XML")
+        return Response(hop.url, response.status, _pairs(response.raw_headers), body, wire_bytes, latency_s)
+
+
+def _pairs(raw: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
+    """Header fields as text: UTF-8 where it is that, Latin-1 as it once was (RFC 9110 section 5.5)."""
+    try:
+        return tuple([(name.decode(), value.decode()) for name, value in raw])
+    except UnicodeDecodeError:
+        return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
+
+
+def _fault_of_header(name: str, value: str) -> str | None:
+    if _TOKEN.fullmatch(name) is None:
+        return f"the header name {name[:40]!r} is not one that HTTP allows"
+    if _FIELD_VALUE.fullmatch(value) is None:
+        return f"the value of the header {name} holds characters that HTTP does not allow"
+    return None

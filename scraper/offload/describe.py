@@ -1,0 +1,47 @@
+"""Exceptions as text: workers send no exception objects, because not every one of them pickles."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+# A message is read by a person; a page's text that ended up in one shall not travel with it.
+_MESSAGE_CHARS = 1000
+
+
+def describe_error(error: BaseException) -> str:
+    """Type, message, and the last line of the function's own file that took part.
+
+    Expects an exception that the caller caught where it called the function.
+    """
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001  # a user's __str__ may do anything
+        message = "(its message cannot be shown)"
+    if len(message) > _MESSAGE_CHARS:
+        message = message[:_MESSAGE_CHARS] + "…"
+    name = type(error).__name__
+    return f"{name}: {message}{_line_of(error)}" if message else f"{name}{_line_of(error)}"
+
+
+def _line_of(error: BaseException) -> str:
+    trace = error.__traceback__
+    if trace is None or trace.tb_next is None:
+        return ""
+    trace = trace.tb_next  # the first one is the caller
+    own_file, line = trace.tb_frame.f_code.co_filename, trace.tb_lineno
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == own_file:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f" ({os.path.basename(own_file)}:{line})"  # noqa: PTH119  # a worker need not load pathlib
+
+
+def describe_exit(returncode: int) -> str:
+    """How a process ended, from `Popen.returncode`."""
+    if returncode >= 0:
+        return f"exit code {returncode}"
+    try:
+        return f"killed by {signal.Signals(-returncode).name}"
+    except ValueError:
+        return f"killed by signal {-returncode}"

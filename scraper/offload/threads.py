@@ -1,0 +1,237 @@
+"""Threads: payloads are taken one by one, because taking costs nothing; results come back many at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from scraper.errors import ScraperError
+from scraper.handlers import resolve
+from scraper.model import Failure, Stage
+from scraper.offload.backlog import Backlog, Job, Queue, deliver
+from scraper.offload.describe import describe_error
+from scraper.offload.executor import Reply, build_error, build_failure, first_replies
+from scraper.offload.values import ExecutorStatistics, Result, Work
+from scraper.options import OffloadOptions
+
+logger = logging.getLogger(__name__)
+
+# Waking the loop costs some 15 µs. A hundred times a second for each thread is nothing beside that, and a result
+# waits no longer for company; a thread that runs out of work delivers at once.
+_DELIVER_EVERY_S = 0.01
+
+# How long a closing pool waits for pages that run before it says what it waits for.
+_PATIENCE_S = 5.0
+
+_Build = tuple[Work, Reply]
+
+
+class ThreadExecutor:
+    """A fixed number of threads that share one backlog."""
+
+    def __init__(self, options: OffloadOptions) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._options = options
+        self._lock = threading.Lock()  # held for a few list operations only, also by the event loop
+        self._backlog = Backlog()
+        self._threads: list[_Thread] = []
+        self._idle: list[_Thread] = []
+        self._ended: deque[tuple[Job, Result, float]] = deque()  # with the time of its end, for return_s
+        self._is_delivery_due = False
+        self._patrol: asyncio.TimerHandle | None = None
+        self._build_lock = threading.Lock()  # one import at a time: they would only wait for each other's GIL
+        self._running = self._batches = self._items = 0
+        self._is_closing = False
+
+    async def prepare(self, work: Work) -> None:
+        self._start()
+        idle, busy = [], []
+        with self._lock:
+            for thread in self._threads:
+                reply: Reply = self._loop.create_future()
+                thread.builds.append((work, reply))
+                if thread.is_running:
+                    busy.append(reply)
+                else:
+                    idle.append(reply)
+                    self._wake(thread)
+        await first_replies(idle, busy)
+
+    def submit(self, job: Job) -> None:
+        if not self._threads:
+            self._start()
+        with self._lock:
+            self._backlog.put(job)
+            if self._idle:
+                self._idle.pop().wake.release()
+        if self._patrol is None:
+            self._patrol = self._loop.call_later(self._options.batch_s, self._on_patrol)
+
+    def drop(self, queue: Queue) -> None:
+        with self._lock:
+            self._backlog.drop(queue)
+
+    def statistics(self) -> ExecutorStatistics:
+        backlog = self._backlog
+        return ExecutorStatistics(
+            "thread", len(self._threads), self._running, backlog.items, backlog.bytes, self._batches, self._items
+        )
+
+    async def aclose(self) -> None:
+        with self._lock:
+            self._is_closing = True
+            self._backlog.take_all()
+            for thread in self._threads:
+                for _, reply in thread.builds:
+                    reply.cancel()
+                thread.builds.clear()
+                self._wake(thread)
+        if self._patrol is not None:
+            self._patrol.cancel()
+        threads, self._threads = self._threads, []
+        if not threads:
+            return
+        _, late = await asyncio.wait([thread.ended for thread in threads], timeout=_PATIENCE_S)
+        if late:
+            logger.warning("waiting for %d pages: a thread cannot be stopped before its page ends", len(late))
+            await asyncio.wait(late)
+        for thread in threads:
+            thread.join()
+
+    def _start(self) -> None:
+        if not self._threads:
+            self._threads = [_Thread(self, index) for index in range(self._options.worker_count)]
+            for thread in self._threads:
+                thread.start()
+
+    def _wake(self, thread: _Thread) -> None:
+        """Under the lock: wakes this one thread, if it sleeps."""
+        if thread in self._idle:
+            self._idle.remove(thread)
+            thread.wake.release()
+
+    def take(self, thread: _Thread) -> Job | _Build | None:
+        """What a thread does next; None when it shall end. Blocks while there is nothing."""
+        while True:
+            with self._lock:
+                thread.is_running = False
+                if thread.builds:
+                    return thread.builds.popleft()
+                job = self._backlog.take()
+                if job is not None:
+                    self._running += 1
+                    thread.is_running = True
+                    return job
+                if self._is_closing:
+                    return None
+                self._idle.append(thread)
+            self.announce()
+            thread.wake.acquire()
+            thread.was_asleep = True
+
+    def end(self, job: Job, result: Result, ended_s: float) -> None:
+        """Keeps a result until the loop fetches it."""
+        self._ended.append((job, result, ended_s))
+        with self._lock:
+            self._running -= 1
+
+    def announce(self) -> None:
+        """Has the loop fetch the results, if it is not about to anyway."""
+        if self._ended and not self._is_delivery_due:
+            self._is_delivery_due = True
+            self._loop.call_soon_threadsafe(self._deliver)
+
+    def build(self, work: Work) -> Callable[[Any], Any]:
+        with self._build_lock:
+            try:
+                function: Callable[[Any], Any] = resolve(work.factory)(*work.args)
+            except BaseException as error:  # the boundary to the factory, in a thread
+                failure = build_error(work, error)
+                raise failure from (None if failure is error else error)
+            return function
+
+    def answer(self, reply: Reply, error: ScraperError | None) -> None:
+        self._loop.call_soon_threadsafe(lambda: reply.done() or reply.set_result(error))
+
+    def _deliver(self) -> None:
+        started_cpu_s = time.thread_time()
+        # Before the results are taken: a thread that adds one from now on announces it again.
+        self._is_delivery_due = False
+        ended = []
+        now_s = time.monotonic()
+        while self._ended:
+            job, result, ended_s = self._ended.popleft()
+            result.return_s = max(0.0, now_s - ended_s)
+            ended.append((job, result))
+        if not ended:
+            return
+        self._batches += 1
+        self._items += len(ended)
+        cpu_s = (time.thread_time() - started_cpu_s) / len(ended)
+        for _, result in ended:
+            result.return_cpu_s = cpu_s
+        deliver(self._loop, ended)
+
+    def _on_patrol(self) -> None:
+        """Fetches the results of a thread that has got stuck in a later page, and that nobody announced."""
+        self._patrol = None
+        self._deliver()
+        if self._backlog or self._running or self._ended:
+            self._patrol = self._loop.call_later(self._options.batch_s, self._on_patrol)
+
+
+class _Thread(threading.Thread):
+    """One worker. It has a function of its own for each work: factories make what must not be shared."""
+
+    def __init__(self, executor: ThreadExecutor, index: int) -> None:
+        super().__init__(name=f"scraper-offload-{index}")
+        self.builds: deque[_Build] = deque()
+        self.wake = threading.Lock()
+        self.wake.acquire()
+        self.was_asleep = False
+        self.is_running = False
+        loop = asyncio.get_running_loop()
+        self.ended: asyncio.Future[None] = loop.create_future()
+        self._loop = loop
+        self._executor = executor
+        self._index = index
+        self._functions: dict[Work, Callable[[Any], Any] | ScraperError] = {}
+
+    def run(self) -> None:
+        try:
+            self._work()
+            self._loop.call_soon_threadsafe(lambda: self.ended.done() or self.ended.set_result(None))
+        except RuntimeError:
+            if not self._loop.is_closed():  # then nobody is left who could take a result
+                raise
+
+    def _work(self) -> None:
+        executor = self._executor
+        unannounced, announced_s = 0, time.monotonic()
+        while (task := executor.take(self)) is not None:
+            if isinstance(task, Job):
+                ended_s = self._run_job(task)
+                del task  # its payload may be large, and the next one may be long in coming
+                unannounced += 1
+                if unannounced >= 16 or ended_s - announced_s >= _DELIVER_EVERY_S:
+                    executor.announce()
+                    unannounced, announced_s = 0, ended_s
+            else:
+                work, reply = task
+                function = self._function(work)
+                executor.answer(reply, function if isinstance(function, ScraperError) else None)
+
+    def _function(self, work: Work) -> Callable[[Any], Any] | ScraperError:
+        function = self._functions.get(work)
+        if function is None or isinstance(function, ScraperError):
+            try:
+                function = self._executor.build(work)
+            except ScraperError as error:
+                function = error
+            self._functions[work] = function
+        return function

@@ -1,0 +1,310 @@
+"""Charts as inline SVG, without a script: bars, ranges on a logarithmic axis, lines over time, parts of a whole.
+
+Heights are in pixels and widths in percent, so that text and strokes keep their size on every screen; only what
+has to be a path is stretched, inside an SVG of its own. Colours come from the style sheet by a tone's name,
+tooltips are `title` elements, and each chart has a title and a description for those who do not see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from scraper.report import figures
+from scraper.report.markup import Html, tag
+from scraper.report.scales import Points, log_share, log_ticks, mean, thinned, ticks, time_ticks
+
+# In percent of the chart's width: the names to the left, and the figures behind the longest bar.
+_NAMES = 21.0
+_FIGURES = 30.0
+_PLOT = 100.0 - _NAMES - _FIGURES
+# In pixels.
+_ROW = 25
+_HEAD = 25
+_GAP = 14
+_AXIS = 22
+_TOP = 20
+_MOST_POINTS = 150  # of a line; more would be closer than two pixels in half a page's width
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What every chart has: a name of its own in the document, and the words for those who do not see it."""
+
+    name: str
+    title: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A value from 0 on. `text` stands behind the bar, alone where the value is None."""
+
+    name: str
+    value: float | None
+    text: str
+    tone: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Three rising values, the middle one marked. `text` stands at the end, alone where there are none."""
+
+    name: str
+    values: tuple[float, float, float] | None
+    text: str
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Values over time; x in seconds."""
+
+    name: str
+    points: Points
+    tone: str
+    is_filled: bool = False
+    keep: Callable[[Sequence[float]], float] = mean
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A share of a whole."""
+
+    name: str
+    value: float
+    tone: str
+
+
+def bars(frame: Frame, groups: Sequence[tuple[str, Sequence[Bar]]]) -> Html:
+    """Horizontal bars on one linear scale, in named groups; a group without a name has no heading."""
+    highest = max((bar.value or 0.0 for _, members in groups for bar in members), default=0.0)
+    height, placed = _stacked([(name, len(members)) for name, members in groups])
+    drawn: list[Html] = []
+    for (name, members), (head_y, row_ys) in zip(groups, placed, strict=True):
+        drawn += _heading(name, head_y)
+        for bar, y in zip(members, row_ys, strict=True):
+            width = _PLOT * bar.value / highest if bar.value and highest else 0.0
+            drawn.append(
+                tag(
+                    "g",
+                    tag("title", f"{name} {bar.name}: {bar.text} {bar.note}"),
+                    tag("text", bar.name, x="0", y=y + 16, class_="name"),
+                    _bar(y, width, bar.tone) if bar.value is not None else None,
+                    _figure(y, _NAMES + width, bar),
+                )
+            )
+    return _svg(frame, height, drawn)
+
+
+def _bar(y: float, width: float, tone: str) -> Html:
+    # At least a hair of it, so that a small value is told from none.
+    return tag("rect", x=f"{_NAMES}%", y=y + 4, width=f"{max(width, 0.3):.2f}%", height="16", rx="2", class_=f"bar {tone}")
+
+
+def _figure(y: float, x: float, bar: Bar) -> Html:
+    note = tag("tspan", bar.note, dx="7", class_="note") if bar.note else None
+    class_ = "figure" if bar.value is not None else "note"
+    return tag("text", bar.text, note, x=f"{x:.2f}%", dx="8", y=y + 16, class_=class_)
+
+
+def ranges(
+    frame: Frame, groups: Sequence[tuple[str, Sequence[Range]]], unit: Callable[[float], str], *, lowest: float
+) -> Html:
+    """Horizontal ranges on one logarithmic scale, in named groups.
+
+    Args:
+        frame: words.
+        groups: name and members.
+        unit: a value as text, for the axis.
+        lowest: where the axis begins at the latest; what is less is drawn there.
+    """
+    values = [value for _, members in groups for row in members for value in row.values or ()]
+    axis = log_ticks(max(min((value for value in values if value > 0), default=lowest), lowest), max(values, default=1))
+    height, placed = _stacked([(name, len(members)) for name, members in groups])
+    drawn = [*_log_axis(axis, height, unit)]
+    for (name, members), (head_y, row_ys) in zip(groups, placed, strict=True):
+        drawn += _heading(name, head_y)
+        for row, y in zip(members, row_ys, strict=True):
+            drawn.append(
+                tag(
+                    "g",
+                    tag("title", f"{name} {row.name}: {row.text}"),
+                    tag("text", row.name, x="0", y=y + 16, class_="name"),
+                    _range(y + 12, row.values, axis, row.tone) if row.values else None,
+                    tag("text", row.text, x="100%", y=y + 16, class_="figure end" if row.values else "note end"),
+                )
+            )
+    return _svg(frame, height + _AXIS, drawn)
+
+
+def _range(y: float, values: tuple[float, float, float], axis: Sequence[float], tone: str) -> Html:
+    low, middle, high = (f"{_log_x(value, axis):.2f}%" for value in values)
+    return tag(
+        "g",
+        tag("line", x1=low, x2=high, y1=y, y2=y, class_="span"),
+        tag("line", x1=low, x2=low, y1=y - 4, y2=y + 4, class_="end-mark"),
+        tag("line", x1=high, x2=high, y1=y - 4, y2=y + 4, class_="end-mark"),
+        tag("circle", cx=middle, cy=y, r="5.5", class_="mark"),
+        class_=tone,
+    )
+
+
+def _log_x(value: float, axis: Sequence[float]) -> float:
+    return _NAMES + _PLOT * log_share(value, axis)
+
+
+def _log_axis(axis: Sequence[float], height: float, unit: Callable[[float], str]) -> Iterator[Html]:
+    for tick in axis:
+        x = f"{_log_x(tick, axis):.2f}%"
+        yield tag("line", x1=x, x2=x, y1="0", y2=height, class_="grid")
+        yield tag("text", unit(tick), x=x, y=height + 15, class_="tick middle")
+
+
+def _heading(name: str, y: float) -> list[Html]:
+    return [tag("text", name, x="0", y=y + 17, class_="group")] if name else []
+
+
+def _stacked(groups: Sequence[tuple[str, int]]) -> tuple[float, list[tuple[float, list[float]]]]:
+    """The height of all groups, and for each where its heading and its rows begin."""
+    y = 0.0
+    placed = []
+    for at, (name, rows) in enumerate(groups):
+        head_y = y = y + (_GAP if at else 0)
+        y += _HEAD if name else 0
+        placed.append((head_y, [y + _ROW * row for row in range(rows)]))
+        y += _ROW * rows
+    return y, placed
+
+
+def lines(
+    frame: Frame,
+    series: Sequence[Line],
+    unit: Callable[[float], str],
+    *,
+    plot_height: int = 160,
+    highest: float | None = None,
+    longest_s: float | None = None,
+) -> Html:
+    """Values over time, from 0 on both axes.
+
+    Args:
+        frame: words.
+        series: lines; those that are filled come first, below the others.
+        unit: a value as text, for the highest tick and for tooltips.
+        plot_height: in pixels.
+        highest, longest_s: where the axes end at the earliest, so that several charts can share a scale.
+    """
+    thin = [(line, thinned(line.points, _MOST_POINTS, line.keep)) for line in series]
+    top = max([highest or 0.0, *(y for _, points in thin for _, y in points)])
+    end_s = max([longest_s or 0.0, *(x for _, points in thin for x, _ in points)]) or 1.0
+    levels = ticks(top, 3)
+
+    def y_of(value: float) -> float:
+        return plot_height * (1 - value / levels[-1])
+
+    grid = [
+        tag("line", x1="0", x2="100%", y1=_TOP + y_of(level), y2=_TOP + y_of(level), class_="grid") for level in levels
+    ]
+    labels = [
+        tag("text", unit(level) if level == levels[-1] else figures.short(level), x="0", y=_TOP + y_of(level) - 4, class_="tick halo")
+        for level in levels[1:]
+    ]
+    paths = [path for line, points in thin for path in _paths(line, points, end_s, y_of, plot_height)]
+    plot = tag(
+        "svg",
+        paths,
+        x="0",
+        y=_TOP,
+        width="100%",
+        height=plot_height,
+        viewBox=f"0 0 1000 {plot_height}",
+        preserveAspectRatio="none",
+    )
+    bottom = _TOP + plot_height
+    clock = list(_clock(end_s, bottom))
+    return _svg(frame, bottom + _AXIS, [*grid, plot, *labels, *clock, *_tooltips(thin, end_s, plot_height, unit)])
+
+
+def _paths(
+    line: Line, points: Points, end_s: float, y_of: Callable[[float], float], plot_height: int
+) -> Iterator[Html]:
+    if not points:
+        return
+    places = [(1000 * x / end_s, y_of(y)) for x, y in points]
+    course = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+    if line.is_filled:
+        area = f"M{places[0][0]:.1f} {plot_height}L{course}L{places[-1][0]:.1f} {plot_height}Z"
+        yield tag("path", d=area, class_=f"area {line.tone}")
+    yield tag("path", d=f"M{course}", class_=f"line {line.tone}", vector_effect="non-scaling-stroke")
+
+
+def _clock(end_s: float, y: float) -> Iterator[Html]:
+    for tick in time_ticks(end_s, 5):
+        x = 100 * tick / end_s
+        anchor = "tick" if x < 2 else "tick end" if x > 96 else "tick middle"
+        yield tag("line", x1=f"{x:.2f}%", x2=f"{x:.2f}%", y1=y, y2=y + 4, class_="grid")
+        yield tag("text", figures.seconds(tick), x=f"{x:.2f}%", y=y + 16, class_=anchor)
+
+
+def _tooltips(
+    thin: Sequence[tuple[Line, Points]], end_s: float, plot_height: int, unit: Callable[[float], str]
+) -> Iterator[Html]:
+    """Invisible columns that show the values of all lines; none where the lines have moments of their own."""
+    moments = {tuple(x for x, _ in points) for _, points in thin}
+    if len(moments) != 1:
+        return
+    previous_s = 0.0
+    for at, x in enumerate(moments.pop()):
+        told = [f"{line.name} {unit(points[at][1])}" for line, points in thin]
+        width = max(100 * (x - previous_s) / end_s, 0.0)
+        yield tag(
+            "rect",
+            tag("title", f"{figures.seconds(x)}: {', '.join(told)}"),
+            x=f"{100 * previous_s / end_s:.2f}%",
+            y=_TOP,
+            width=f"{width:.2f}%",
+            height=plot_height,
+            class_="hover",
+        )
+        previous_s = x
+
+
+def whole(frame: Frame, parts: Sequence[Part]) -> Html:
+    """One bar, divided by the parts' values; a part that has any is seen."""
+    total = sum(part.value for part in parts) or 1.0
+    x = 0.0
+    drawn = []
+    for part in parts:
+        if part.value > 0:
+            width = 100 * part.value / total
+            text = f"{part.name}: {figures.count(part.value)} ({figures.share(part.value, total)})"
+            drawn.append(
+                tag(
+                    "rect",
+                    tag("title", text),
+                    x=f"{min(x, 99.5):.3f}%",
+                    y="0",
+                    width=f"{max(width, 0.5):.3f}%",
+                    height="22",
+                    class_=f"bar part {part.tone}",
+                )
+            )
+            x += width
+    return _svg(frame, 22, drawn)
+
+
+def _svg(frame: Frame, height: float, drawn: Sequence[Html]) -> Html:
+    title, description = f"{frame.name}-title", f"{frame.name}-description"
+    return tag(
+        "svg",
+        tag("title", frame.title, id=title),
+        tag("desc", frame.description, id=description),
+        drawn,
+        class_="chart",
+        role="img",
+        aria_labelledby=f"{title} {description}",
+        width="100%",
+        height=height,
+    )

@@ -1,0 +1,55 @@
+"""From numbers to places on an axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+# Steps that clocks have, in seconds; beyond an hour, whole hours.
+_TIME_STEPS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+
+Points = Sequence[tuple[float, float]]
+
+
+def ticks(highest: float, count: int) -> list[float]:
+    """Round numbers from 0 up to the first that is not below the highest; about so many."""
+    if not highest > 0:
+        return [0.0, 1.0]
+    rough = highest / count
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(times * power for times in (1, 2, 2.5, 5, 10) if times * power >= rough * 0.999)
+    return [step * at for at in range(math.ceil(highest / step - 1e-9) + 1)]
+
+
+def time_ticks(longest_s: float, count: int) -> list[float]:
+    """Round times from 0 up to the longest; about so many."""
+    rough_s = longest_s / count
+    step_s = next((step for step in _TIME_STEPS_S if step >= rough_s), 3600 * math.ceil(rough_s / 3600))
+    return [step_s * at for at in range(math.floor(longest_s / step_s + 1e-9) + 1)]
+
+
+def log_ticks(lowest: float, highest: float) -> list[float]:
+    """Powers of ten around both."""
+    first = math.floor(math.log10(lowest))
+    last = max(math.ceil(math.log10(highest)), first + 1)
+    return [10.0**power for power in range(first, last + 1)]
+
+
+def log_share(value: float, axis: Sequence[float]) -> float:
+    """Where a value stands between the first and the last tick of a logarithmic axis: 0 to 1."""
+    low, high = math.log10(axis[0]), math.log10(axis[-1])
+    at = (math.log10(value) - low) / (high - low) if value > 0 else 0.0
+    return min(max(at, 0.0), 1.0)
+
+
+def thinned(points: Points, most: int, keep: Callable[[Sequence[float]], float]) -> list[tuple[float, float]]:
+    """At most so many points, each for its neighbours: `keep` says which of their values stays, such as max."""
+    if len(points) <= most:
+        return list(points)
+    edges = [round(at * len(points) / most) for at in range(most + 1)]
+    parts = [points[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [(part[-1][0], keep([y for _, y in part])) for part in parts]
+
+
+def mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -1,0 +1,45 @@
+"""One JSON object a line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from scraper.sinks.off_loop import OffLoop
+from scraper.sinks.output_file import OutputFile
+from scraper.sinks.protocol import Record
+from scraper.sinks.values import json_text
+
+
+class JsonLinesSink:
+    """JSON lines, in UTF-8: each item whole on a line of its own, each batch in the file when it was taken.
+
+    Numbers that are not finite are written as null, lone surrogates as U+FFFD.
+
+    Args:
+        path: a file, whatever its suffix, or "-" for standard output.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._file = OutputFile(path)
+        self._off_loop = OffLoop(self._file.name)
+
+    @property
+    def length_bytes(self) -> int:
+        """What was written so far: the end of the last whole batch."""
+        return self._file.length_bytes
+
+    async def open(self) -> None:
+        await self._off_loop.open(self._file.open)
+
+    async def write(self, records: Sequence[Record]) -> None:
+        await self._off_loop.write(self._append, records)
+
+    async def close(self) -> None:
+        await self._off_loop.close(self._file.close)
+
+    def _append(self, records: Sequence[Record]) -> None:
+        self._file.write("".join(f"{json_text(record.item)}\n" for record in records).encode())
+
+    def __repr__(self) -> str:
+        return f"JsonLinesSink({self._file.path!r})"
