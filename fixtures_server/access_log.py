@@ -1,0 +1,118 @@
+"""What was asked of the server: the last requests in memory, all of them in a file where one is wanted."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from fixtures_server.request import Headers
+
+CONTROL_PREFIX = "/-/"  # requests to the server itself, by which a test reads the log; they are not in it
+
+# A record is about 200 bytes, so a full log is 40 MB. No test makes more requests, and a soak test has the file.
+_KEPT_RECORDS = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One request as the server saw it.
+
+    time_s: when it had arrived, in seconds since the epoch
+    duration_s: until its answer was handed to the kernel; None while it is under way
+    path: path and query, as they were sent
+    status: of the answer; 0 where no status line was sent
+    sent_bytes: of the answer, its head included
+    connection: the number of the connection that it came on
+    headers: as they were sent, names in lower case
+    """
+
+    time_s: float
+    duration_s: float | None
+    method: str
+    host: str
+    path: str
+    status: int
+    sent_bytes: int
+    connection: int
+    user_agent: str
+    headers: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> LogEntry:
+        """The entry of one line of a log file. Fields that this version does not know are left out."""
+        values: dict[str, Any] = json.loads(line)
+        known = {field.name: values[field.name] for field in fields(cls)}
+        known["headers"] = tuple((name, value) for name, value in known["headers"])
+        return cls(**known)
+
+
+class Record:
+    """A request under way: what the log keeps of it, made into an entry when somebody asks."""
+
+    __slots__ = ("connection", "duration_s", "headers", "method", "sent_bytes", "start_s", "status", "target")
+
+    def __init__(self, connection: int, method: str, target: str, headers: Headers) -> None:
+        self.connection = connection
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.start_s = time.monotonic()
+        self.duration_s: float | None = None
+        self.status = 0
+        self.sent_bytes = 0
+
+
+class AccessLog:
+    """Keeps the records of the last requests; with a file, writes each as a line of JSON when it has been answered.
+
+    The file costs about as much as the answer itself, so a benchmark does without.
+    """
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        self._file = file
+        self._records: deque[Record] = deque(maxlen=_KEPT_RECORDS)
+        # Monotonic times are cheap and never run backwards; people want to read the time of day.
+        self._epoch_s = time.time() - time.monotonic()
+
+    def begin(self, connection: int, method: str, target: str, headers: Headers) -> Record:
+        """Note a request that has arrived; so a request that is never answered is in the log, too."""
+        record = Record(connection, method, target, headers)
+        self._records.append(record)
+        return record
+
+    def finish(self, record: Record) -> None:
+        """Note that a request was answered, or that its connection is gone. Only the first call counts."""
+        if record.duration_s is not None:
+            return
+        record.duration_s = time.monotonic() - record.start_s
+        if self._file is not None and not record.target.startswith(CONTROL_PREFIX):
+            self._file.write(self._json_line(record))
+
+    def clear(self) -> None:
+        """Forget the records in memory."""
+        self._records.clear()
+
+    def json_lines(self) -> str:
+        """Every record in memory, the oldest first, a line each."""
+        asked_for = (record for record in self._records if not record.target.startswith(CONTROL_PREFIX))
+        return "".join(map(self._json_line, asked_for))
+
+    def _json_line(self, record: Record) -> str:
+        headers = record.headers
+        entry = LogEntry(
+            time_s=self._epoch_s + record.start_s,
+            duration_s=record.duration_s,
+            method=record.method,
+            host=headers.host,
+            path=record.target,
+            status=record.status,
+            sent_bytes=record.sent_bytes,
+            connection=record.connection,
+            user_agent=headers.user_agent,
+            headers=headers.items,
+        )
+        return json.dumps(asdict(entry)) + "\n"

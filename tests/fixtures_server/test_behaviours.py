@@ -1,0 +1,385 @@
+"""Each named behaviour does what its line says, as seen on the wire."""
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Callable
+from http.client import HTTPConnection, IncompleteRead, RemoteDisconnected
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import brotli
+import pytest
+import zstandard
+
+from fixtures_server import FixtureServer
+from fixtures_server.behaviours import BEHAVIOURS, answers, bodies, encodings, framing, pacing
+
+Ask = Callable[..., Any]
+Send = Callable[[str, bytes], bytes]
+
+
+def _get(url: str) -> bytes:
+    """A request for a URL that leaves the connection open."""
+    parts = urlsplit(url)
+    return f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
+
+def test_every_behaviour_has_a_name_and_a_line_of_its_own() -> None:
+    modules = (answers, bodies, encodings, framing, pacing)
+    assert len(BEHAVIOURS) == sum(len(module.BEHAVIOURS) for module in modules)
+    summaries = [behaviour.summary for behaviour in BEHAVIOURS.values()]
+    assert all(summaries)
+    assert len(set(summaries)) == len(summaries)
+
+
+def test_the_index_lists_every_behaviour_with_its_line_and_examples(site: FixtureServer, ask: Ask) -> None:
+    index = ask(site.url + "faults/").body.decode()
+    for behaviour in BEHAVIOURS.values():
+        assert f'<dt id="{behaviour.name}">' in index
+        for query in behaviour.examples:
+            href = f"{behaviour.name}?{query}".rstrip("?").replace("&", "&amp;")
+            assert f'href="{href}"' in index
+    assert len(re.findall("<dd>[^<]{10,}</dd>", index)) == len(BEHAVIOURS)
+
+
+def test_the_index_is_found_without_its_slash(site: FixtureServer, ask: Ask) -> None:
+    answer = ask(site.url + "faults")
+    assert (answer.status, answer.headers["Location"]) == (301, "/faults/")
+
+
+def test_an_unknown_behaviour_is_not_found(site: FixtureServer, ask: Ask) -> None:
+    assert ask(site.url + "faults/unheard-of").status == 404
+
+
+@pytest.mark.parametrize("query", ["code=abc", "code=99", "code=1000", "code=404.5", "code=nan", "code=", "code=inf"])
+def test_a_wrong_parameter_is_told(site: FixtureServer, ask: Ask, query: str) -> None:
+    answer = ask(site.url + "faults/status?" + query)
+    assert answer.status == 400
+    assert answer.body.startswith(b"code must be")
+
+
+# Statuses and redirects.
+
+
+@pytest.mark.parametrize("code", [200, 204, 304, 403, 404, 410, 500, 503, 999])
+def test_any_status(site: FixtureServer, ask: Ask, code: int) -> None:
+    answer = ask(site.fault("status", code=code))
+    assert answer.status == code
+    assert bool(answer.body) == (code not in (204, 304))
+
+
+def test_a_chain_of_redirects_has_its_length_and_ends_where_it_should(site: FixtureServer, ask: Ask) -> None:
+    url, codes = site.fault("redirect", hops=4, code=307, to="/page/7"), []
+    while (answer := ask(url)).status != 200:
+        codes.append(answer.status)
+        url = urljoin(url, answer.headers["Location"])
+    assert codes == [307] * 4
+    assert url == site.url_of(7)
+
+
+@pytest.mark.parametrize("to", ["file:///etc/passwd", "//[", "page/1", "http://127.0.0.1:1/", "", "/caf\u00e9 \u6771"])
+def test_a_redirect_leads_wherever_it_is_told(site: FixtureServer, ask: Ask, to: str) -> None:
+    location = ask(site.fault("redirect", to=to)).headers["Location"]
+    assert location.encode("latin-1") in (to.encode(), to.encode("latin-1", "replace"))
+
+
+def test_no_parameter_adds_a_header(site: FixtureServer, ask: Ask) -> None:
+    assert ask(site.fault("redirect", to="/\r\nX-Injected: 1")).status == 400
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_a_loop_of_redirects_comes_back(site: FixtureServer, ask: Ask, length: int) -> None:
+    url = urljoin(site.url, ask(site.fault("redirect-loop", length=length)).headers["Location"])
+    seen = [url]
+    while (url := urljoin(url, ask(url).headers["Location"])) not in seen:
+        seen.append(url)
+    assert len(seen) == length
+
+
+def test_a_redirect_may_lead_nowhere(site: FixtureServer, ask: Ask) -> None:
+    answer = ask(site.fault("redirect-nowhere"))
+    assert (answer.status, answer.headers["Location"]) == (302, None)
+
+
+def test_flaky_answers_the_third_time_for_each_key(site: FixtureServer, ask: Ask) -> None:
+    asked = [(key, ask(site.fault("flaky", key=key)).status) for key in ("a", "b", "a", "a", "a", "b", "b")]
+    assert [status for key, status in asked if key == "a"] == [503, 503, 200, 200]
+    assert [status for key, status in asked if key == "b"] == [503, 503, 200]
+
+
+async def test_flaky_fails_anew_after_a_reset(site: FixtureServer, ask: Ask) -> None:
+    url = site.fault("flaky", key="reset", fails=1, code=500)
+    assert [ask(url).status, ask(url).status] == [500, 200]
+    await site.reset()
+    assert ask(url).status == 500
+
+
+def test_too_many_requests_says_when_to_come_back(site: FixtureServer, ask: Ask) -> None:
+    url = site.fault("too-many-requests", key="x", times=2, retry_after="Fri, 31 Dec 1999 23:59:59 GMT")
+    answers_ = [ask(url) for _ in range(3)]
+    assert [answer.status for answer in answers_] == [429, 429, 200]
+    assert [answer.headers["Retry-After"] for answer in answers_] == ["Fri, 31 Dec 1999 23:59:59 GMT"] * 2 + [None]
+
+
+# Pace.
+
+
+@pytest.mark.parametrize("name", ["slow-body", "slow-headers"])
+def test_a_slow_answer_comes_whole_and_no_faster_than_told(site: FixtureServer, ask: Ask, name: str) -> None:
+    site.reset_blocking()
+    answer = ask(site.fault(name, interval_s=0.001))
+    assert answer.status == 200
+    assert f"<title>{name}</title>".encode() in answer.body
+    [entry] = site.access_log_blocking()
+    assert entry.status == 200
+    assert entry.duration_s is not None
+    assert entry.duration_s >= 0.001 * 80  # the head and the body are both longer than that
+
+
+def test_silence_is_silent_before_and_after_the_headers(site: FixtureServer) -> None:
+    parts = urlsplit(site.url)
+    for name, status in (("silence", None), ("silence-after-headers", 200)):
+        connection = HTTPConnection(parts.netloc, timeout=0.1)
+        connection.request("GET", f"/faults/{name}")
+        if status is None:
+            with pytest.raises(TimeoutError):
+                connection.getresponse()
+        else:
+            response = connection.getresponse()
+            assert response.status == status
+            with pytest.raises(TimeoutError):
+                response.read()
+            response.close()
+        connection.close()
+
+
+# Framing.
+
+
+@pytest.mark.parametrize("name", ["empty-reply", "headers-cut", "status-line-garbage"])
+def test_what_is_no_answer_is_none(site: FixtureServer, send: Send, name: str) -> None:
+    data = send(site.url, _get(site.fault(name)))
+    assert b"\r\n\r\n" not in data or not data.startswith(b"HTTP/1.1 ")
+
+
+def test_a_reset_is_not_an_end_of_file(site: FixtureServer, ask: Ask, send: Send) -> None:
+    with pytest.raises(ConnectionResetError):
+        send(site.url, _get(site.fault("reset")))
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        send(site.url, _get(site.fault("reset-at-once")))
+
+
+def test_a_reset_comes_after_half_of_the_body(site: FixtureServer) -> None:
+    connection = HTTPConnection(urlsplit(site.url).netloc, timeout=20)
+    connection.request("GET", "/faults/reset")
+    response = connection.getresponse()
+    assert response.status == 200
+    with pytest.raises(ConnectionResetError):
+        response.read()
+    response.close()
+    connection.close()
+
+
+@pytest.mark.parametrize("name", ["length-too-long", "chunked-cut", "chunked-cut-inside", "chunk-size-garbage"])
+def test_a_body_that_is_cut_is_incomplete(site: FixtureServer, ask: Ask, name: str) -> None:
+    with pytest.raises(IncompleteRead):
+        ask(site.fault(name))
+
+
+def test_an_empty_reply_is_a_disconnection(site: FixtureServer, ask: Ask) -> None:
+    with pytest.raises(RemoteDisconnected):
+        ask(site.fault("empty-reply"))
+
+
+@pytest.mark.parametrize("name", ["length-too-short", "trailing-bytes", "late-second-answer"])
+def test_bytes_after_an_answer_come_on_an_open_connection(site: FixtureServer, send: Send, name: str) -> None:
+    """The answer to the next request follows them, on the same connection."""
+    last = b"GET /page/5 HTTP/1.1\r\nConnection: close\r\n\r\n"
+    data = send(site.url, _get(site.fault(name)) + last)
+    first, _, rest = data.partition(b"\r\n\r\n")
+    length = int(first.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
+    between = rest[
+        length : rest.index(b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 4000")
+    ]
+    assert between.endswith(b"</html>\n")
+    assert b'data-page="5"' in rest
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("length-negative", rb"\r\nContent-Length: -1\r\n"),
+        ("lengths-differ", rb"\r\nContent-Length: (\d+)\r\nContent-Length: (?!\1)\d+\r\n"),
+        (
+            "length-and-chunked",
+            rb"\r\nContent-Length: \d+\r\nTransfer-Encoding: chunked\r\n\r\n[0-9a-f]+\r\n<!DOC(?s:.*)\r\n0\r\n\r\n$",
+        ),
+        ("header-without-colon", rb"^HTTP/1.1 200 OK\r\nnot a header\r\n"),
+        ("chunk-size-garbage", rb"\r\nlots\r\n"),
+        ("until-close", rb"^HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<!DOC(?s:.*)</html>\n$"),
+    ],
+)
+def test_the_bytes_are_as_the_line_says(site: FixtureServer, send: Send, name: str, pattern: bytes) -> None:
+    assert re.search(pattern, send(site.url, _get(site.fault(name))))
+
+
+def test_a_chunked_page_is_put_together(site: FixtureServer, ask: Ask) -> None:
+    answer = ask(site.fault("chunked"))
+    assert answer.headers["Transfer-Encoding"] == "chunked"
+    assert answer.body.endswith(b"</html>\n")
+
+
+def test_many_headers_are_as_many_as_asked_for(site: FixtureServer, send: Send) -> None:
+    url = site.fault("many-headers", count=300, size=50)
+    data = send(site.url, _get(url)[:-2] + b"Connection: close\r\n\r\n")
+    assert len(re.findall(rb"\r\nX-\d+: x{50}(?=\r)", data)) == 300
+
+
+# Content encodings.
+
+
+def _inflate_raw(data: bytes) -> bytes:
+    return zlib.decompress(data, wbits=-15)
+
+
+def _unzstd(data: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding", "unpack"),
+    [
+        ("gzip", "gzip", gzip.decompress),
+        ("gzip-members", "gzip", gzip.decompress),
+        ("deflate", "deflate", zlib.decompress),
+        ("deflate-raw", "deflate", _inflate_raw),
+        ("br", "br", brotli.decompress),
+        ("zstd", "zstd", _unzstd),
+        ("stacked-encodings", "gzip, br", lambda data: gzip.decompress(brotli.decompress(data))),
+        ("unknown-encoding", "rot13", bytes),
+    ],
+)
+def test_a_packed_page_unpacks(
+    site: FixtureServer, ask: Ask, name: str, encoding: str, unpack: Callable[[bytes], bytes]
+) -> None:
+    answer = ask(site.fault(name))
+    assert answer.headers["Content-Encoding"] == encoding
+    page = unpack(answer.body)
+    assert f"<title>{name}</title>".encode() in page
+    assert page.endswith(b"</html>\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "unpack"), [("gzip-bomb", gzip.decompress), ("br-bomb", brotli.decompress), ("zstd-bomb", _unzstd)]
+)
+def test_a_bomb_unpacks_to_what_was_asked_for(
+    site: FixtureServer, ask: Ask, name: str, unpack: Callable[[bytes], bytes]
+) -> None:
+    """gzip checks its sum and its length, too: only the size gives it away, not an error."""
+    packed = ask(site.fault(name, megabytes=20)).body
+    assert len(packed) < 25_000
+    assert len(unpack(packed)) == 20_000_000
+
+
+def test_the_default_bomb_is_two_hundred_megabytes_in_two_hundred_kilobytes(site: FixtureServer, ask: Ask) -> None:
+    packed = ask(site.fault("gzip-bomb")).body
+    assert len(packed) < 250_000
+    assert int.from_bytes(packed[-4:], "little") == 200_000_000
+
+
+def test_broken_gzip_is_broken_in_its_own_way(site: FixtureServer, ask: Ask) -> None:
+    body = {name: ask(site.fault(name)).body for name in BEHAVIOURS if name.startswith("gzip-") and name != "gzip-bomb"}
+    with pytest.raises(EOFError):
+        gzip.decompress(body["gzip-truncated"])
+    with pytest.raises(gzip.BadGzipFile):
+        gzip.decompress(body["gzip-garbage"])
+    unpacker = zlib.decompressobj(wbits=31)
+    assert unpacker.decompress(body["gzip-trailing-garbage"]).endswith(b"</html>\n")
+    assert unpacker.unused_data
+    assert body["gzip-empty"] == b""
+
+
+# Content.
+
+
+@pytest.mark.parametrize(
+    ("query", "content_type", "body"),
+    [
+        ("body=utf-8&header=utf-8", "text/html; charset=utf-8", "caf\u00e9".encode()),
+        ("body=cp1252&meta=windows-1252", "text/html", "caf\u00e9".encode("cp1252")),
+        ("body=shift_jis&header=klingon", "text/html; charset=klingon", b"caf&#233;"),
+    ],
+)
+def test_charset_says_one_thing_and_does_another(
+    site: FixtureServer, ask: Ask, query: str, content_type: str, body: bytes
+) -> None:
+    answer = ask(f"{site.url}faults/charset?{query}")
+    assert answer.headers["Content-Type"] == content_type
+    assert body in answer.body
+    assert (b"<meta charset" in answer.body) == ("meta" in query)
+
+
+def test_charset_refuses_a_codec_that_does_not_exist(site: FixtureServer, ask: Ask) -> None:
+    assert ask(site.fault("charset", body="klingon")).status == 400
+
+
+def test_a_lying_charset_does_not_decode(site: FixtureServer, ask: Ask) -> None:
+    answer = ask(site.fault("lying-charset"))
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    with pytest.raises(UnicodeDecodeError):
+        answer.body.decode()
+
+
+def test_byte_order_marks_lead_the_body(site: FixtureServer, ask: Ask) -> None:
+    bom, utf_16 = ask(site.fault("bom")), ask(site.fault("utf-16"))
+    assert bom.headers["Content-Type"] == "text/html; charset=iso-8859-1"
+    assert "caf\u00e9" in bom.body.decode("utf-8-sig")
+    assert bom.body[:3] == b"\xef\xbb\xbf"
+    assert utf_16.headers["Content-Type"] == "text/html"
+    assert "caf\u00e9" in utf_16.body.decode("utf-16")
+
+
+def test_sizes_are_those_asked_for(site: FixtureServer, ask: Ask) -> None:
+    assert ask(site.fault("deep-nesting", depth=5000)).body.count(b"<div>") == 5000
+    assert 3_000_000 < len(ask(site.fault("huge-page", megabytes=3)).body) < 3_001_000
+    assert ask(site.fault("many-links", count=1000)).body.count(b"<a href=") == 1000
+    assert ask(site.fault("empty-page")).body == b""
+    assert b"\0" in ask(site.fault("nul-bytes")).body
+
+
+def test_an_endless_page_goes_on_until_the_client_leaves(site: FixtureServer) -> None:
+    connection = HTTPConnection(urlsplit(site.url).netloc, timeout=20)
+    connection.request("GET", "/faults/endless-page")
+    response = connection.getresponse()
+    assert len(response.read(5_000_000)) == 5_000_000
+    response.close()
+    connection.close()
+
+
+def test_other_types_are_labelled_as_such(site: FixtureServer, ask: Ask) -> None:
+    assert ask(site.fault("not-html")).headers["Content-Type"] == "image/gif"
+    assert ask(site.fault("not-html", type="application/pdf")).headers["Content-Type"] == "application/pdf"
+    assert ask(site.fault("no-content-type")).headers["Content-Type"] is None
+    assert json.loads(ask(site.fault("json")).body)["title"] == "json"
+
+
+def test_the_server_outlives_every_behaviour(site: FixtureServer, send: Send, ask: Ask) -> None:
+    """All of them as the index shows them, each with a client that leaves after its first bytes."""
+    parts = urlsplit(site.url)
+    for behaviour in BEHAVIOURS.values():
+        for query in behaviour.examples:
+            connection = HTTPConnection(parts.netloc, timeout=0.3)
+            try:
+                connection.request("GET", f"/faults/{behaviour.name}?{query}")
+                connection.sock.recv(100)
+            except (TimeoutError, ConnectionResetError):
+                pass  # silence and resets
+            finally:
+                connection.close()
+    assert ask(site.url).status == 200
+    unanswered = {
+        entry.path for entry in site.access_log_blocking() if entry.status >= 500 and "code=" not in entry.path
+    }
+    assert all(path.startswith("/faults/flaky") for path in unanswered)
