@@ -16,8 +16,6 @@ from typing import Protocol
 from scraper.model import Extraction, Failure, Lease, Outcome, Request, Response, Skip, Stage, State
 from scraper.options import LimitOptions, PaceOptions
 
-# Enough for every worker to have a full portion running and another one waiting, for up to 16 workers.
-_BACKLOG_PAGES = 512
 # What fetched pages may take while they wait to be parsed: small beside any machine's memory.
 _BACKLOG_BYTES = 64_000_000
 # A commit takes what has ended, so that its fixed cost (one trip to a thread for each output) is shared.
@@ -84,9 +82,14 @@ class Parsed:
 
 
 class Parsing(Protocol):
-    """Where pages are parsed. `done` is called on the event loop, once."""
+    """Where pages are parsed."""
 
-    def submit(self, lease: Lease, response: Response, done: Callable[[Parsed], None]) -> None: ...
+    @property
+    def capacity_pages(self) -> int:
+        """How many pages are enough to keep every worker busy; more would only wait, in memory."""
+
+    def submit(self, lease: Lease, response: Response, done: Callable[[Parsed], None]) -> None:
+        """Parses a page and calls `done` once, on the event loop."""
 
 
 class Output(Protocol):
@@ -245,7 +248,7 @@ class Crawl:
             return False
         # Every request that is under way will need room in the backlog, so it counts here too.
         pages_ahead = self._fetching + self._backlog_pages + len(self._ended) + self._committing
-        if self._fetching >= self._pace.concurrency or pages_ahead >= _BACKLOG_PAGES + self._pace.concurrency:
+        if self._fetching >= self._pace.concurrency or pages_ahead >= self._parsing.capacity_pages + self._pace.concurrency:
             return False
         if self._backlog_bytes >= _BACKLOG_BYTES:
             return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from scraper.errors import HandlerNotImportable, NotRunning, UsageError
 from scraper.fetch import AioFetcher, Fetcher
 from scraper.frontier import Frontier, MemoryFrontier
 from scraper.frontier.retry import RetryPolicy
-from scraper.handlers import importing, name_of
+from scraper.handlers import import_under_way, name_of
 from scraper.metrics import LagMeter, LagStatistics, Recorder, Snapshot, Statistics, Verdict, judge
 from scraper.metrics.verdict import Load
 from scraper.model import Item, Request, Skip, Stage
@@ -98,10 +99,10 @@ class Crawler:
         return f"<Crawler {self._handler} with {self._parser}, {state}{f': {self._run}' if self._is_crawling else ''}>"
 
     async def __aenter__(self) -> Self:
-        script = importing.get()
+        script = import_under_way()
         if script is not None:
             raise HandlerNotImportable(
-                f"{script} starts a crawl while it is imported for its handler: "
+                f"{Path(script).name} starts a crawl while it is imported for its handler: "
                 'put the crawl under if __name__ == "__main__"'
             )
         async with AsyncExitStack() as stack:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +14,20 @@ from typing import Any
 
 from scraper import urls
 from scraper.cli import arguments
+from scraper.cli.environment import describe_environment
 from scraper.cli.running import Interrupts, run
+from scraper.cli.series import time_points
 from scraper.crawler import Crawler
-from scraper.errors import InvalidURL, ScraperError, UsageError
-from scraper.metrics import Statistics
-from scraper.report import CrawlReport, CrawlProgress, describe_environment, print_summary, render_crawl
-from scraper.sinks import JsonLinesSink, Sink, sink_for, warnings_of
+from scraper.errors import InvalidURL, ScraperError, SinkError, UsageError, WorkerStartFailed
+from scraper.report import (
+    CrawlReport,
+    FailedPage,
+    ProgressDisplay,
+    console_for,
+    print_summary,
+    render_crawl,
+)
+from scraper.sinks import JsonLinesSink, Record, Sink, sink_for, warnings_of
 
 
 def add_command(commands: Any) -> None:
@@ -50,45 +60,104 @@ def _run(parsed: argparse.Namespace) -> int:
         pace=arguments.pace_options(parsed),
         limits=arguments.limit_options(parsed),
     )
-    sinks = [sink_for(parsed.output)] if parsed.output else []
-    failures = JsonLinesSink(parsed.failures) if parsed.failures else None
-    return run(_crawl(crawler, seeds, sinks, failures, parsed))
+    return run(_Command(parsed, crawler, seeds).run())
 
 
-async def _crawl(
-    crawler: Crawler, seeds: Sequence[str], sinks: Sequence[Sink], failures: Sink | None, parsed: argparse.Namespace
-) -> int:
-    interrupts = Interrupts(crawler.stop)
-    progress = CrawlProgress(quiet=parsed.quiet)
-    try:
-        with interrupts.installed(), progress:
-            async with crawler:
-                await crawler.run(*seeds, sinks=sinks, failures=failures, on_snapshot=progress.update)
-    except asyncio.CancelledError:
-        if interrupts.signal is None:
+class _Command:
+    """One crawl from the command line, from its progress to its files."""
+
+    def __init__(self, parsed: argparse.Namespace, crawler: Crawler, seeds: Sequence[str]) -> None:
+        self._parsed = parsed
+        self._crawler = crawler
+        self._seeds = seeds
+        self._sinks = [sink_for(parsed.output)] if parsed.output else []
+        self._failures = _Failures(JsonLinesSink(parsed.failures) if parsed.failures else None)
+        self._console = console_for(sys.stderr, is_quiet=parsed.quiet)
+
+    async def run(self) -> int:
+        crawler = self._crawler
+        interrupts = Interrupts(crawler.stop)
+        try:
+            with interrupts.installed(), ProgressDisplay(self._console) as progress:
+                async with crawler:
+                    await crawler.run(
+                        *self._seeds,
+                        sinks=self._sinks,
+                        failures=self._failures,
+                        on_snapshot=None if self._parsed.quiet else progress.update,
+                    )
+        except asyncio.CancelledError:
+            if interrupts.signal is None:
+                raise
+        except (UsageError, WorkerStartFailed):
             raise
-    except UsageError:
-        raise
-    except ScraperError:
-        _write_results(crawler.statistics, sinks, parsed)
-        raise
-    _write_results(crawler.statistics, sinks, parsed)
-    return interrupts.status
+        except ScraperError:
+            self._tell()
+            raise
+        self._tell()
+        return interrupts.status
 
-
-def _write_results(statistics: Statistics | None, sinks: Sequence[Sink], parsed: argparse.Namespace) -> None:
-    if statistics is None:
-        return
-    stats = statistics.to_dict()
-    try:
+    def _tell(self) -> None:
+        """Writes the statistics, the report and the summary."""
+        statistics = self._crawler.statistics
+        if statistics is None:
+            return
+        parsed, stats = self._parsed, statistics.to_dict()
+        warnings = tuple(warning for sink in self._sinks for warning in warnings_of(sink))
         if parsed.stats:
-            Path(parsed.stats).write_text(json.dumps(stats, indent=2) + "\n", encoding="utf-8")
+            _write("--stats", parsed.stats, json.dumps(stats, indent=2) + "\n")
         if parsed.report:
-            Path(parsed.report).write_text(render_crawl(_report(stats)), encoding="utf-8")
+            report = CrawlReport(
+                title=urls.without_credentials(self._seeds[0]),
+                command=_command_line(),
+                stats=stats,
+                series=time_points(statistics.series),
+                environment=describe_environment(),
+                failed_pages=self._failures.first,
+                output=parsed.output,
+                warnings=warnings,
+            )
+            _write("--report", parsed.report, render_crawl(report))
+        print_summary(self._console, stats, output=parsed.output, failed_pages=self._failures.first, warnings=warnings)
+
+
+class _Failures:
+    """The failures' output, if there is one, and the first few of them for the summary."""
+
+    _SHOWN = 5
+
+    def __init__(self, sink: Sink | None) -> None:
+        self._sink = sink
+        self.first: tuple[FailedPage, ...] = ()
+
+    async def open(self) -> None:
+        if self._sink is not None:
+            await self._sink.open()
+
+    async def write(self, records: Sequence[Record]) -> None:
+        room = self._SHOWN - len(self.first)
+        self.first += tuple(
+            FailedPage(record.url, record.item["stage"], record.item["reason"], record.item["detail"])
+            for record in records[: max(room, 0)]
+        )
+        if self._sink is not None:
+            await self._sink.write(records)
+
+    async def close(self) -> None:
+        if self._sink is not None:
+            await self._sink.close()
+
+
+def _command_line() -> str:
+    """The command as it was typed, without passwords in its URLs."""
+    return shlex.join(["scraper", *(re.sub(r"//[^/@\s]*@", "//", word) for word in sys.argv[1:])])
+
+
+def _write(option: str, path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise ScraperError(f"{error.filename} cannot be written: {(error.strerror or str(error)).lower()}") from error
-    if not parsed.quiet:
-        print_summary(stats, output=parsed.output, warnings=[w for sink in sinks for w in warnings_of(sink)])
+        raise SinkError(f"{option} {path} failed: {(error.strerror or str(error)).lower()}") from error
 
 
 def _checked(texts: Sequence[str]) -> list[str]:

@@ -12,6 +12,8 @@ from scraper.offload import Lane, OffloadPool, Result, Work
 from scraper.options import ParserName
 from scraper.parse.extract import decode_result, encode_task
 
+# One that runs, one that waits in the worker, and one in the making.
+_PORTIONS_A_WORKER = 3
 _EXTRACTOR = "scraper.parse.extract:extractor"
 
 
@@ -24,6 +26,10 @@ class Parsing:
         self._handler = handler
         self._lanes: dict[str, Lane] = {}
         self._pages: dict[str, int] = {}
+
+    @property
+    def capacity_pages(self) -> int:
+        return _PORTIONS_A_WORKER * self.pool.options.batch_items * self.pool.workers
 
     async def prepare(self) -> None:
         await self._lane(self._handler).prepare()
