@@ -248,7 +248,10 @@ class Crawl:
             return False
         # Every request that is under way will need room in the backlog, so it counts here too.
         pages_ahead = self._fetching + self._backlog_pages + len(self._ended) + self._committing
-        if self._fetching >= self._pace.concurrency or pages_ahead >= self._parsing.capacity_pages + self._pace.concurrency:
+        if (
+            self._fetching >= self._pace.concurrency
+            or pages_ahead >= self._parsing.capacity_pages + self._pace.concurrency
+        ):
             return False
         if self._backlog_bytes >= _BACKLOG_BYTES:
             return False

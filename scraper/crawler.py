@@ -357,7 +357,7 @@ class _Run:
                 worker_wall_s=recorder.wall_s(Stage.PARSE) + recorder.wall_s(Stage.EXTRACT),
                 worker_cpu_s=recorder.cpu_s(Stage.PARSE, Stage.EXTRACT),
                 fetch_wall_s=recorder.wall_s(Stage.FETCH),
-                commit_wall_s=recorder.wall_s(Stage.COMMIT),
+                commit_cpu_s=recorder.cpu_s(Stage.COMMIT),
                 sink_wall_s=self.crawl.sink_s,
                 concurrency=self._pace.concurrency,
                 per_host=self._pace.per_host,

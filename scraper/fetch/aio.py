@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import re
 from time import monotonic
@@ -19,6 +18,7 @@ from scraper.errors import InvalidOption, NotRunning
 from scraper.fetch.body import discard_body, read_body
 from scraper.fetch.connector import Connector, FixedResolver, was_reused
 from scraper.fetch.content_type import essence, is_wanted, looks_like_markup
+from scraper.fetch.deadline import TimeLimit
 from scraper.fetch.decoding import ACCEPT_ENCODING
 from scraper.fetch.failures import FOREIGN, failure_of, http_failure
 from scraper.fetch.protocol import Gate
@@ -75,9 +75,12 @@ class AioFetcher:
     async def __aenter__(self) -> Self:
         headers = CIMultiDict({"User-Agent": self._options.user_agent, "Accept": _ACCEPT})
         headers["Accept-Encoding"] = ACCEPT_ENCODING
-        headers.update({name: value for name, value in self._options.headers.items() if name.lower() not in CREDENTIALS})
+        headers.update(
+            {name: value for name, value in self._options.headers.items() if name.lower() not in CREDENTIALS}
+        )
         # Unpacking is CPU-bound: more threads than CPUs would only take turns.
         self._threads = anyio.CapacityLimiter(available_cpus())
+        self._time_limit = TimeLimit(self._options.timeout_s)
         self._resolver = FixedResolver(self._options.resolve)
         self._session = aiohttp.ClientSession(
             connector=Connector(self._connections, self._resolver),
@@ -102,6 +105,7 @@ class AioFetcher:
         """Closes every connection; attempts under way end as failures."""
         session, self._session = self._session, None
         if session is not None:
+            self._time_limit.close()
             await session.close()
             await self._resolver.close()
 
@@ -118,10 +122,12 @@ class AioFetcher:
         Raises:
             NotRunning: outside of `async with`.
         """
+        if self._session is None:
+            raise NotRunning("the fetcher is not open")
         started_s = monotonic()
         try:
-            async with asyncio.timeout(self._options.timeout_s):
-                return await self._follow(request, self._first_hop(request))
+            with self._time_limit:
+                return await self._follow(request, self._first_hop(request), self._session)
         except FOREIGN as exc:
             return failure_of(exc, monotonic() - started_s)
 
@@ -138,11 +144,11 @@ class AioFetcher:
             raise Refused("bad_header", "the method is no HTTP method")
         return hop_to(request.url, request.method, headers, request.body)
 
-    async def _follow(self, request: Request, hop: Hop) -> Response | Failure | Skip:
-        been = {(hop.method, hop.url)}
+    async def _follow(self, request: Request, hop: Hop, session: aiohttp.ClientSession) -> Response | Failure | Skip:
+        been: set[tuple[str, str]] = set()
         while True:
             sent_s = monotonic()
-            response = await self._send(hop)
+            response = await self._send(hop, session)
             try:
                 latency_s = monotonic() - sent_s
                 status = response.status
@@ -150,42 +156,41 @@ class AioFetcher:
                     return await self._receive(request, hop, response, latency_s)
                 await discard_body(response)
             finally:
-                response.close()  # nothing, once the body was read to its end
+                if not response.closed:  # it is, once the body was read to its end
+                    response.close()
             if status not in REDIRECTS:
                 retry_after = response.headers.get(hdrs.RETRY_AFTER)
                 return http_failure(status, response.reason or "", retry_after, latency_s)
+            been.add((hop.method, hop.url))
             hop = next_hop(hop, status, response.headers.get(hdrs.LOCATION))
             if (hop.method, hop.url) in been:
                 raise Refused("redirect_loop", f"redirected to {hop.url} again")
             if len(been) > self._options.max_redirects:
                 raise Refused("too_many_redirects", f"more than {self._options.max_redirects} redirects")
-            been.add((hop.method, hop.url))
             if (skip := self._gate(request, hop.url)) is not None:
                 return skip
 
-    async def _send(self, hop: Hop) -> aiohttp.ClientResponse:
-        was_reused.set(False)
-        try:
-            return await self._request(hop)
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
-            # A server may close an idle connection at the moment it is used again: RFC 9112 section 9.3.1.
-            if not (was_reused.get() and hop.method in _IDEMPOTENT):
-                raise
-        return await self._request(hop)
-
-    async def _request(self, hop: Hop) -> aiohttp.ClientResponse:
-        if self._session is None:
-            raise NotRunning("the fetcher is not open")
+    async def _send(self, hop: Hop, session: aiohttp.ClientSession) -> aiohttp.ClientResponse:
         try:
             url = URL(hop.url, encoded=True)
         except ValueError as exc:
             raise Refused("bad_url", "the URL cannot be asked for") from exc
-        data: bytes | io.BytesIO | None = hop.body
-        if data is not None and len(data) > _LARGE_BODY_BYTES:
-            data = io.BytesIO(data)
-        return await self._session.request(
-            hop.method, url, headers=hop.headers or None, data=data, allow_redirects=False
-        )
+        may_repeat = hop.method in _IDEMPOTENT
+        while True:
+            was_reused.set(False)
+            data: bytes | io.BytesIO | None = hop.body
+            if data is not None and len(data) > _LARGE_BODY_BYTES:
+                data = io.BytesIO(data)
+            try:
+                return await session.request(
+                    hop.method, url, headers=hop.headers or None, data=data, allow_redirects=False
+                )
+            except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
+                # A server may close an idle connection at the moment it is used again. Then the request is repeated,
+                # once: RFC 9112 section 9.3.1.
+                if not (may_repeat and was_reused.get()):
+                    raise
+                may_repeat = False
 
     async def _receive(
         self, request: Request, hop: Hop, response: aiohttp.ClientResponse, latency_s: float

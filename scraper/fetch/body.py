@@ -43,9 +43,11 @@ async def read_body(
     unpacked: list[bytes] = []
     waiting: list[bytes] = []
     wire_bytes = waiting_bytes = 0
+    is_over = False
     try:
-        # A small page came together with its header.
-        while chunk := content.read_nowait() if content.is_eof() else await content.readany():
+        while not is_over:
+            is_over = content.is_eof()  # at once for a small page, which comes together with its header
+            chunk = content.read_nowait() if is_over else await content.readany()
             wire_bytes += len(chunk)
             if wire_bytes > max_bytes:
                 raise Refused("body_too_large", f"the body is larger than the cap of {max_bytes} bytes")

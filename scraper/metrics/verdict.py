@@ -11,6 +11,8 @@ Bottleneck = Literal["latency", "politeness", "fetch_cpu", "gil", "parse_cpu", "
 _BUSY = 0.8
 # Threads that run Python get so little of their wall time as CPU when they wait for each other's lock.
 _GIL_WAIT = 0.75
+# One lock for all threads means about one core's worth of CPU, and a little for what runs without the lock.
+_ONE_LOCK_CORES = 1.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Load:
         process_cpu_s: CPU of the process, its threads included.
         worker_wall_s, worker_cpu_s: parsing and extraction.
         fetch_wall_s: of all fetches, added up.
-        commit_wall_s: of all commits, the sinks' part included.
+        commit_cpu_s: of the loop's thread, for commits.
         sink_wall_s: waiting for sinks.
         concurrency, per_host, hosts: slots in all, slots a host, hosts met.
         workers, cores: threads or processes that parse; CPUs that may be used.
@@ -36,7 +38,7 @@ class Load:
     worker_wall_s: float
     worker_cpu_s: float
     fetch_wall_s: float
-    commit_wall_s: float
+    commit_cpu_s: float
     sink_wall_s: float
     concurrency: int
     per_host: int
@@ -83,20 +85,22 @@ def judge(load: Load) -> Verdict:
 
 
 def _busy_shares(load: Load, elapsed_s: float) -> dict[Bottleneck, float]:
-    inline = load.executor == "inline"
-    parsing_on_loop_s = load.worker_cpu_s if inline else 0.0
+    loop = load.loop_cpu_s / elapsed_s
+    busy: dict[Bottleneck, float] = {"commit": load.commit_cpu_s / elapsed_s}
     other_processes_s = load.worker_cpu_s if load.executor == "process" else 0.0
-    busy: dict[Bottleneck, float] = {
-        "cores": (load.process_cpu_s + other_processes_s) / (elapsed_s * load.cores),
-        "fetch_cpu": (load.loop_cpu_s - parsing_on_loop_s) / elapsed_s,
-        "parse_cpu": load.worker_wall_s / (elapsed_s * load.workers),
-        "sink": load.sink_wall_s / elapsed_s,
-        "commit": (load.commit_wall_s - load.sink_wall_s) / elapsed_s,
-    }
-    fights = load.executor == "thread" and load.worker_cpu_s < _GIL_WAIT * load.worker_wall_s
-    if fights and busy["cores"] * load.cores < 1.2:
-        # Threads are busy all the time, and yet the process gets one core's worth of CPU.
-        busy["gil"] = busy.pop("parse_cpu")
+    busy["cores"] = (load.process_cpu_s + other_processes_s) / (elapsed_s * load.cores)
+    if load.executor == "inline":
+        parsing = load.worker_cpu_s / elapsed_s
+        # One thread does both. The larger part is what limits it, and it is limited by all that the thread does.
+        busy["parse_cpu"], busy["fetch_cpu"] = (loop, loop - parsing) if parsing > loop / 2 else (parsing, loop)
+    else:
+        busy["fetch_cpu"] = loop - busy["commit"]
+        busy["parse_cpu"] = load.worker_wall_s / (elapsed_s * load.workers)
+        fights = load.executor == "thread" and load.worker_cpu_s < _GIL_WAIT * load.worker_wall_s
+        if fights and busy["cores"] * load.cores < _ONE_LOCK_CORES:
+            busy["gil"] = busy.pop("parse_cpu")
+    if loop < _BUSY:  # on a busy loop a sink's answer waits for the loop, which says nothing of the sink
+        busy["sink"] = load.sink_wall_s / elapsed_s
     return {name: min(max(share, 0.0), 1.0) for name, share in busy.items()}
 
 

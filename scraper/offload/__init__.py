@@ -37,7 +37,16 @@ _HOME = {
     "Work": "scraper.offload.values",
 }
 
-__all__ = [*_HOME]
+__all__ = [
+    "ExecutorStatistics",
+    "FunctionFailed",
+    "Lane",
+    "OffloadPool",
+    "PoolStatistics",
+    "Result",
+    "Strategy",
+    "Work",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -42,20 +42,27 @@ class Queue:
         self.waiting: deque[Job] = deque()
         self.unended: dict[Job, None] = {}
 
-    def settle(self, job: Job, result: Result) -> None:
-        """Ends the job, unless it has ended: a closed lane's results come too late, and are dropped here."""
+    def settle(self, job: Job) -> bool:
+        """Takes note that the job has ended; False if it had before, or its lane was closed."""
         if job in self.unended:
             del self.unended[job]
-            job.done(result)
+            return True
+        return False
 
 
 def deliver(loop: asyncio.AbstractEventLoop, ended: Iterable[tuple[Job, Result]]) -> None:
-    """Ends jobs back to back, in one turn of the loop. What a `done` raises does not keep the others from theirs."""
+    """Ends jobs back to back, in one turn of the loop."""
     for job, result in ended:
-        try:
-            job.queue.settle(job, result)
-        except Exception as error:  # noqa: BLE001  # the boundary to the caller's callback
-            loop.call_exception_handler({"message": f"{job.done!r} failed on the result of a page", "exception": error})
+        if job.queue.settle(job):
+            call_done(loop, job, result)
+
+
+def call_done(loop: asyncio.AbstractEventLoop, job: Job, result: Result) -> None:
+    """Hands over a result. What the callback raises is the loop's to report, and does not keep others from theirs."""
+    try:
+        job.done(result)
+    except Exception as error:  # noqa: BLE001  # the boundary to the caller's callback
+        loop.call_exception_handler({"message": f"{job.done!r} failed on the result of a page", "exception": error})
 
 
 class Backlog:
@@ -140,8 +147,8 @@ class Backlog:
             turns.popleft()
         return portion, size_bytes
 
-    def drop(self, queue: Queue) -> None:
-        """Forgets what waits in one queue."""
+    def drop(self, queue: Queue) -> list[Job]:
+        """Takes out everything that waits in one queue."""
         gone = [job for job in self._suspects if job.queue is queue]
         for job in gone:
             self._suspects.remove(job)
@@ -151,6 +158,12 @@ class Backlog:
             queue.waiting.clear()
         self.items -= len(gone)
         self.bytes -= sum(job.size_bytes for job in gone)
+        return gone
+
+    def take_work(self, work: Work) -> list[Job]:
+        """Takes out everything that waits for one work."""
+        queues = {job.queue: None for job in self._suspects} | dict.fromkeys(self._turns)
+        return [job for queue in queues if queue.work == work for job in self.drop(queue)]
 
     def take_all(self) -> list[Job]:
         """Empties the backlog."""

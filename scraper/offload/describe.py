@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
+from scraper.errors import HandlerNotImportable, ScraperError, WorkerStartFailed
+
 # A message is read by a person; a page's text that ended up in one shall not travel with it.
 _MESSAGE_CHARS = 1000
 
@@ -45,3 +47,15 @@ def describe_exit(returncode: int) -> str:
         return f"killed by {signal.Signals(-returncode).name}"
     except ValueError:
         return f"killed by signal {-returncode}"
+
+
+def setup_error(title: str, error: BaseException) -> ScraperError:
+    """What a failing factory means to whoever wanted its work."""
+    if isinstance(error, ScraperError):
+        return error
+    return WorkerStartFailed(f"{title!r} could not be set up in a worker: {describe_error(error)}")
+
+
+def setup_reason(error: ScraperError) -> str:
+    """The same as the reason of a page's failure."""
+    return "handler_not_importable" if isinstance(error, HandlerNotImportable) else "worker_start_failed"

@@ -9,7 +9,7 @@ from typing import Protocol
 from scraper.errors import ScraperError, WorkerStartFailed
 from scraper.model import Failure, Stage
 from scraper.offload.backlog import Job, Queue
-from scraper.offload.describe import describe_error
+from scraper.offload.describe import setup_reason
 from scraper.offload.values import ExecutorStatistics, Work
 
 
@@ -39,34 +39,40 @@ class Executor(Protocol):
         """Ends the workers. Nothing of them is left when this returns or is cancelled."""
 
 
-def build_error(work: Work, error: BaseException) -> ScraperError:
-    """What a failing factory means to whoever opened the lane."""
-    if isinstance(error, ScraperError):
-        return error
-    return WorkerStartFailed(f"{work.title!r} could not be set up in a worker: {describe_error(error)}")
-
-
-def build_failure(error: ScraperError) -> Failure:
-    """The same for a page that was submitted without waiting for the set-up."""
-    is_handler = type(error).__name__ == "HandlerNotImportable"
-    return Failure(Stage.EXTRACT, "handler_not_importable" if is_handler else "worker_start_failed", str(error))
+def setup_failure(error: ScraperError) -> Failure:
+    """What a failing factory means to a page that was submitted without waiting for the set-up."""
+    return Failure(Stage.EXTRACT, setup_reason(error), str(error))
 
 
 Reply = asyncio.Future[ScraperError | None]
 
 
-async def first_replies(idle: Sequence[Reply], busy: Sequence[Reply]) -> None:
+def settle_reply(reply: Reply, error: ScraperError | None) -> None:
+    if not reply.done():
+        reply.set_result(error)
+
+
+async def first_replies(
+    work: Work, idle: Sequence[Reply], busy: Sequence[Reply], timeout_s: float | None = None
+) -> None:
     """Waits for every idle worker, or if there is none for the first of the busy ones.
 
     Raises:
         ScraperError: what a worker answered.
+        WorkerStartFailed: no answer in time.
     """
-    if idle:
-        await asyncio.wait(idle)
-    elif busy:
-        await asyncio.wait(busy, return_when=asyncio.FIRST_COMPLETED)
-    for reply in (*idle, *busy):
-        if reply.done() and not reply.cancelled():
-            error = reply.result()
-            if error is not None:
-                raise error
+    when = asyncio.ALL_COMPLETED if idle else asyncio.FIRST_COMPLETED
+    done, pending = await asyncio.wait(idle or busy, timeout=timeout_s, return_when=when)
+    for reply in done:
+        error = reply.result()
+        if error is not None:
+            raise error
+    if pending and (idle or not done):
+        raise not_ready(work, timeout_s or 0)
+
+
+def not_ready(work: Work, timeout_s: float) -> WorkerStartFailed:
+    return WorkerStartFailed(
+        f"{work.title!r} was not ready within {timeout_s:g} s: a worker imports its module, "
+        'so what the module does at import belongs under if __name__ == "__main__"'
+    )

@@ -11,8 +11,8 @@ from scraper.errors import ScraperError
 from scraper.handlers import resolve
 from scraper.model import Failure, Stage
 from scraper.offload.backlog import Backlog, Job, Queue, deliver
-from scraper.offload.describe import describe_error
-from scraper.offload.executor import build_error, build_failure
+from scraper.offload.describe import describe_error, setup_error
+from scraper.offload.executor import setup_failure
 from scraper.offload.values import ExecutorStatistics, Result, Work
 
 
@@ -52,8 +52,8 @@ class InlineExecutor:
         if function is None:
             try:
                 function = self._functions[work] = resolve(work.factory)(*work.args)
-            except (Exception, SystemExit) as error:  # the boundary to the factory
-                failure = build_error(work, error)
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # the boundary to the factory
+                failure = setup_error(work.title, error)
                 raise failure from (None if failure is error else error)
         return function
 
@@ -65,7 +65,7 @@ class InlineExecutor:
         try:
             function = self._build(job.queue.work)
         except ScraperError as error:
-            result = Result(failure=build_failure(error))
+            result = Result(failure=setup_failure(error))
         else:
             result = self._run(function, job)
         self._items += 1
@@ -76,7 +76,7 @@ class InlineExecutor:
         started_s = time.monotonic()
         try:
             value = function(job.payload)
-        except (Exception, SystemExit) as error:  # the boundary to the user's function
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # the boundary to the user's function
             failure = Failure(Stage.EXTRACT, "raised", describe_error(error))
         ended_s = time.monotonic()
         return Result(value, failure, started_s - job.submitted_s, 0.0, ended_s - started_s, worker=0)

@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from scraper.errors import ScraperError
+from scraper.errors import NotRunning, ScraperError
 from scraper.handlers import resolve
 from scraper.model import Failure, Stage
 from scraper.offload.backlog import Backlog, Job, Queue, deliver
-from scraper.offload.describe import describe_error
-from scraper.offload.executor import Reply, build_error, build_failure, first_replies
+from scraper.offload.describe import describe_error, setup_error
+from scraper.offload.executor import Reply, first_replies, settle_reply, setup_failure
 from scraper.offload.values import ExecutorStatistics, Result, Work
 from scraper.options import OffloadOptions
 
@@ -25,7 +25,8 @@ logger = logging.getLogger(__name__)
 # waits no longer for company; a thread that runs out of work delivers at once.
 _DELIVER_EVERY_S = 0.01
 
-# How long a closing pool waits for pages that run before it says what it waits for.
+# How long a closing pool waits for pages that run. A thread cannot be stopped; one whose page takes longer is left
+# behind, ends with its page, and does not keep the program from its end.
 _PATIENCE_S = 5.0
 
 _Build = tuple[Work, Reply]
@@ -37,6 +38,7 @@ class ThreadExecutor:
     def __init__(self, options: OffloadOptions) -> None:
         self._loop = asyncio.get_running_loop()
         self._options = options
+        self.batch_items = options.batch_items
         self._lock = threading.Lock()  # held for a few list operations only, also by the event loop
         self._backlog = Backlog()
         self._threads: list[_Thread] = []
@@ -50,7 +52,8 @@ class ThreadExecutor:
 
     async def prepare(self, work: Work) -> None:
         self._start()
-        idle, busy = [], []
+        idle: list[Reply] = []
+        busy: list[Reply] = []
         with self._lock:
             for thread in self._threads:
                 reply: Reply = self._loop.create_future()
@@ -60,7 +63,7 @@ class ThreadExecutor:
                 else:
                     idle.append(reply)
                     self._wake(thread)
-        await first_replies(idle, busy)
+        await first_replies(work, idle, busy, self._options.start_timeout_s)
 
     def submit(self, job: Job) -> None:
         if not self._threads:
@@ -88,7 +91,7 @@ class ThreadExecutor:
             self._backlog.take_all()
             for thread in self._threads:
                 for _, reply in thread.builds:
-                    reply.cancel()
+                    settle_reply(reply, NotRunning("the pool was closed"))
                 thread.builds.clear()
                 self._wake(thread)
         if self._patrol is not None:
@@ -98,10 +101,10 @@ class ThreadExecutor:
             return
         _, late = await asyncio.wait([thread.ended for thread in threads], timeout=_PATIENCE_S)
         if late:
-            logger.warning("waiting for %d pages: a thread cannot be stopped before its page ends", len(late))
-            await asyncio.wait(late)
+            logger.warning("left %d threads behind: a thread cannot be stopped before its page ends", len(late))
         for thread in threads:
-            thread.join()
+            if thread.ended.done():
+                thread.join()
 
     def _start(self) -> None:
         if not self._threads:
@@ -150,13 +153,13 @@ class ThreadExecutor:
         with self._build_lock:
             try:
                 function: Callable[[Any], Any] = resolve(work.factory)(*work.args)
-            except BaseException as error:  # the boundary to the factory, in a thread
-                failure = build_error(work, error)
+            except BaseException as error:  # noqa: BLE001  # the boundary to the factory, in a thread
+                failure = setup_error(work.title, error)
                 raise failure from (None if failure is error else error)
             return function
 
     def answer(self, reply: Reply, error: ScraperError | None) -> None:
-        self._loop.call_soon_threadsafe(lambda: reply.done() or reply.set_result(error))
+        self._loop.call_soon_threadsafe(settle_reply, reply, error)
 
     def _deliver(self) -> None:
         started_cpu_s = time.thread_time()
@@ -189,7 +192,7 @@ class _Thread(threading.Thread):
     """One worker. It has a function of its own for each work: factories make what must not be shared."""
 
     def __init__(self, executor: ThreadExecutor, index: int) -> None:
-        super().__init__(name=f"scraper-offload-{index}")
+        super().__init__(name=f"scraper-offload-{index}", daemon=True)
         self.builds: deque[_Build] = deque()
         self.wake = threading.Lock()
         self.wake.acquire()
@@ -205,7 +208,7 @@ class _Thread(threading.Thread):
     def run(self) -> None:
         try:
             self._work()
-            self._loop.call_soon_threadsafe(lambda: self.ended.done() or self.ended.set_result(None))
+            self._loop.call_soon_threadsafe(self.ended.set_result, None)
         except RuntimeError:
             if not self._loop.is_closed():  # then nobody is left who could take a result
                 raise
@@ -218,7 +221,7 @@ class _Thread(threading.Thread):
                 ended_s = self._run_job(task)
                 del task  # its payload may be large, and the next one may be long in coming
                 unannounced += 1
-                if unannounced >= 16 or ended_s - announced_s >= _DELIVER_EVERY_S:
+                if unannounced >= executor.batch_items or ended_s - announced_s >= _DELIVER_EVERY_S:
                     executor.announce()
                     unannounced, announced_s = 0, ended_s
             else:
@@ -235,3 +238,24 @@ class _Thread(threading.Thread):
                 function = error
             self._functions[work] = function
         return function
+
+    def _run_job(self, job: Job) -> float:
+        function = self._function(job.queue.work)
+        if isinstance(function, ScraperError):
+            now_s = time.monotonic()
+            self._executor.end(job, Result(failure=setup_failure(function), executor="thread"), now_s)
+            return now_s
+        value, failure = None, None
+        started_s = time.monotonic()
+        try:
+            value = function(job.payload)
+        except BaseException as error:  # noqa: BLE001  # the boundary to the user's function; nobody else is in this thread
+            failure = Failure(Stage.EXTRACT, "raised", describe_error(error))
+        ended_s = time.monotonic()
+        # A thread that slept was woken for this job: what passed since is the hand-off, not a wait for a worker.
+        waited_s = started_s - job.submitted_s
+        queue_s, handoff_s = (0.0, waited_s) if self.was_asleep else (waited_s, 0.0)
+        self.was_asleep = False
+        result = Result(value, failure, queue_s, handoff_s, ended_s - started_s, executor="thread", worker=self._index)
+        self._executor.end(job, result, ended_s)
+        return ended_s

@@ -7,16 +7,17 @@ tooltips are `title` elements, and each chart has a title and a description for 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from scraper.report import figures
 from scraper.report.markup import Html, tag
-from scraper.report.scales import Points, log_share, log_ticks, mean, thinned, ticks, time_ticks
+from scraper.report.scales import Points, log_axis, log_share, log_ticks, mean, thinned, ticks, time_ticks
 
 # In percent of the chart's width: the names to the left, and the figures behind the longest bar.
-_NAMES = 21.0
-_FIGURES = 30.0
+_NAMES = 24.0
+_FIGURES = 24.0
 _PLOT = 100.0 - _NAMES - _FIGURES
 # In pixels.
 _ROW = 25
@@ -38,7 +39,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A value from 0 on. `text` stands behind the bar, alone where the value is None."""
+    """A value from 0 on. `text` stands behind the bar, alone where the value is None or not finite."""
 
     name: str
     value: float | None
@@ -46,20 +47,28 @@ class Bar:
     tone: str
     note: str = ""
 
+    def __post_init__(self) -> None:
+        if self.value is not None and not math.isfinite(self.value):
+            object.__setattr__(self, "value", None)
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Three rising values, the middle one marked. `text` stands at the end, alone where there are none."""
+    """Three rising values, the middle one marked. `text` stands at the end, alone where one is not finite."""
 
     name: str
     values: tuple[float, float, float] | None
     text: str
     tone: str
 
+    def __post_init__(self) -> None:
+        if self.values is not None and not all(map(math.isfinite, self.values)):
+            object.__setattr__(self, "values", None)
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Values over time; x in seconds."""
+    """Values over time; x in seconds. Points that are not finite are left out."""
 
     name: str
     points: Points
@@ -79,13 +88,13 @@ class Part:
 
 def bars(frame: Frame, groups: Sequence[tuple[str, Sequence[Bar]]]) -> Html:
     """Horizontal bars on one linear scale, in named groups; a group without a name has no heading."""
-    highest = max((bar.value or 0.0 for _, members in groups for bar in members), default=0.0)
+    highest = max((bar.value for _, members in groups for bar in members if bar.value), default=0.0)
     height, placed = _stacked([(name, len(members)) for name, members in groups])
     drawn: list[Html] = []
     for (name, members), (head_y, row_ys) in zip(groups, placed, strict=True):
         drawn += _heading(name, head_y)
         for bar, y in zip(members, row_ys, strict=True):
-            width = _PLOT * bar.value / highest if bar.value and highest else 0.0
+            width = _PLOT * bar.value / highest if bar.value else 0.0
             drawn.append(
                 tag(
                     "g",
@@ -100,7 +109,9 @@ def bars(frame: Frame, groups: Sequence[tuple[str, Sequence[Bar]]]) -> Html:
 
 def _bar(y: float, width: float, tone: str) -> Html:
     # At least a hair of it, so that a small value is told from none.
-    return tag("rect", x=f"{_NAMES}%", y=y + 4, width=f"{max(width, 0.3):.2f}%", height="16", rx="2", class_=f"bar {tone}")
+    return tag(
+        "rect", x=f"{_NAMES}%", y=y + 4, width=f"{max(width, 0.3):.2f}%", height="16", rx="2", class_=f"bar {tone}"
+    )
 
 
 def _figure(y: float, x: float, bar: Bar) -> Html:
@@ -121,9 +132,9 @@ def ranges(
         lowest: where the axis begins at the latest; what is less is drawn there.
     """
     values = [value for _, members in groups for row in members for value in row.values or ()]
-    axis = log_ticks(max(min((value for value in values if value > 0), default=lowest), lowest), max(values, default=1))
+    axis = log_axis(max(min((value for value in values if value > 0), default=lowest), lowest), max(values, default=1))
     height, placed = _stacked([(name, len(members)) for name, members in groups])
-    drawn = [*_log_axis(axis, height, unit)]
+    drawn = [*_log_grid(axis, height, unit)]
     for (name, members), (head_y, row_ys) in zip(groups, placed, strict=True):
         drawn += _heading(name, head_y)
         for row, y in zip(members, row_ys, strict=True):
@@ -139,7 +150,7 @@ def ranges(
     return _svg(frame, height + _AXIS, drawn)
 
 
-def _range(y: float, values: tuple[float, float, float], axis: Sequence[float], tone: str) -> Html:
+def _range(y: float, values: tuple[float, float, float], axis: tuple[float, float], tone: str) -> Html:
     low, middle, high = (f"{_log_x(value, axis):.2f}%" for value in values)
     return tag(
         "g",
@@ -151,12 +162,12 @@ def _range(y: float, values: tuple[float, float, float], axis: Sequence[float], 
     )
 
 
-def _log_x(value: float, axis: Sequence[float]) -> float:
+def _log_x(value: float, axis: tuple[float, float]) -> float:
     return _NAMES + _PLOT * log_share(value, axis)
 
 
-def _log_axis(axis: Sequence[float], height: float, unit: Callable[[float], str]) -> Iterator[Html]:
-    for tick in axis:
+def _log_grid(axis: tuple[float, float], height: float, unit: Callable[[float], str]) -> Iterator[Html]:
+    for tick in log_ticks(axis):
         x = f"{_log_x(tick, axis):.2f}%"
         yield tag("line", x1=x, x2=x, y1="0", y2=height, class_="grid")
         yield tag("text", unit(tick), x=x, y=height + 15, class_="tick middle")
@@ -184,8 +195,6 @@ def lines(
     unit: Callable[[float], str],
     *,
     plot_height: int = 160,
-    highest: float | None = None,
-    longest_s: float | None = None,
 ) -> Html:
     """Values over time, from 0 on both axes.
 
@@ -194,12 +203,11 @@ def lines(
         series: lines; those that are filled come first, below the others.
         unit: a value as text, for the highest tick and for tooltips.
         plot_height: in pixels.
-        highest, longest_s: where the axes end at the earliest, so that several charts can share a scale.
     """
-    thin = [(line, thinned(line.points, _MOST_POINTS, line.keep)) for line in series]
-    top = max([highest or 0.0, *(y for _, points in thin for _, y in points)])
-    end_s = max([longest_s or 0.0, *(x for _, points in thin for x, _ in points)]) or 1.0
-    levels = ticks(top, 3)
+    thin = [(line, thinned(_known(line.points), _MOST_POINTS, line.keep)) for line in series]
+    top = max((y for _, points in thin for _, y in points), default=0.0)
+    end_s = max((x for _, points in thin for x, _ in points), default=0.0) or 1.0
+    levels = ticks(top, plot_height // 55)
 
     def y_of(value: float) -> float:
         return plot_height * (1 - value / levels[-1])
@@ -208,7 +216,13 @@ def lines(
         tag("line", x1="0", x2="100%", y1=_TOP + y_of(level), y2=_TOP + y_of(level), class_="grid") for level in levels
     ]
     labels = [
-        tag("text", unit(level) if level == levels[-1] else figures.short(level), x="0", y=_TOP + y_of(level) - 4, class_="tick halo")
+        tag(
+            "text",
+            unit(level) if level == levels[-1] else figures.short(level),
+            x="0",
+            y=_TOP + y_of(level) - 4,
+            class_="tick halo",
+        )
         for level in levels[1:]
     ]
     paths = [path for line, points in thin for path in _paths(line, points, end_s, y_of, plot_height)]
@@ -227,6 +241,10 @@ def lines(
     return _svg(frame, bottom + _AXIS, [*grid, plot, *labels, *clock, *_tooltips(thin, end_s, plot_height, unit)])
 
 
+def _known(points: Points) -> Points:
+    return [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+
+
 def _paths(
     line: Line, points: Points, end_s: float, y_of: Callable[[float], float], plot_height: int
 ) -> Iterator[Html]:
@@ -241,11 +259,11 @@ def _paths(
 
 
 def _clock(end_s: float, y: float) -> Iterator[Html]:
-    for tick in time_ticks(end_s, 5):
+    for tick in time_ticks(end_s, 4):
         x = 100 * tick / end_s
         anchor = "tick" if x < 2 else "tick end" if x > 96 else "tick middle"
         yield tag("line", x1=f"{x:.2f}%", x2=f"{x:.2f}%", y1=y, y2=y + 4, class_="grid")
-        yield tag("text", figures.seconds(tick), x=f"{x:.2f}%", y=y + 16, class_=anchor)
+        yield tag("text", figures.clock(tick), x=f"{x:.2f}%", y=y + 16, class_=anchor)
 
 
 def _tooltips(

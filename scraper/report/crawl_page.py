@@ -8,10 +8,10 @@ from typing import Any
 from scraper.model import Stage
 from scraper.report import figures
 from scraper.report.charts import Bar, Frame, Line, Part, Range, bars, lines, ranges, whole
-from scraper.report.markup import Child, Html, tag
+from scraper.report.markup import Child, Html, join, tag
 from scraper.report.page import card, document, facts, legend, table, tiles
 from scraper.report.values import CrawlReport, FailedPage, TimePoint
-from scraper.report.words import executor_phrase, reason_phrase, verdict_sentences
+from scraper.report.words import executor_phrase, reason_phrase, stop_phrase, verdict_sentences
 
 _STAGES = {
     Stage.QUEUE: "waiting for a worker",
@@ -72,14 +72,14 @@ def _headline(report: CrawlReport) -> Html:
     shown = [
         ("Pages done", figures.count(stats.get("done")), f"of {figures.count(seen)} seen"),
         ("Pages a second", figures.short(stats.get("pages_per_s")), ""),
-        ("Time", figures.seconds(stats.get("elapsed_s")), str(stats.get("stopped") or "")),
+        ("Time", figures.seconds(stats.get("elapsed_s")), stop_phrase(str(stats.get("stopped") or ""))),
         ("Failed", figures.count(stats.get("failed")), figures.share(stats.get("failed") or 0, seen)),
         ("Items", figures.count(stats.get("items")), output),
         ("Downloaded", figures.size(stats.get("bytes")), ""),
         ("Loop lag p99", figures.milliseconds(lag.get("p99")), f"at most {figures.milliseconds(lag.get('max'))}"),
     ]
     notes = [tag("p", warning, class_="lead") for warning in report.warnings]
-    return Html(tiles(shown).text + "".join(note.text for note in notes))
+    return join([tiles(shown), *notes])
 
 
 def _over_time(series: Sequence[TimePoint], stats: Mapping[str, Any]) -> list[Html]:
@@ -126,19 +126,28 @@ def _over_time(series: Sequence[TimePoint], stats: Mapping[str, Any]) -> list[Ht
 
 def _stages(stats: Mapping[str, Any]) -> list[Html]:
     found: Mapping[str, Mapping[str, float]] = stats.get("stages") or {}
-    stages = [(stage.value, words, found[stage]) for stage, words in _STAGES.items() if found.get(stage, {}).get("count")]
+    stages = [
+        (stage.value, words, found[stage]) for stage, words in _STAGES.items() if found.get(stage, {}).get("count")
+    ]
     if not stages:
         return []
     cpu_s = sum(stage.get("cpu_s", 0.0) for _, _, stage in stages)
     cpu = [
-        Bar(name, stage.get("cpu_s", 0.0), figures.seconds(stage.get("cpu_s")), "cpu", figures.share(stage.get("cpu_s", 0.0), cpu_s))
+        Bar(
+            name,
+            stage.get("cpu_s", 0.0),
+            figures.seconds(stage.get("cpu_s")),
+            "cpu",
+            figures.share(stage.get("cpu_s", 0.0), cpu_s),
+        )
         for name, _, stage in stages
+        if stage.get("cpu_s")
     ]
     spent = [
         Range(
             name,
             (stage["p50_ms"], stage["p50_ms"], max(stage["p99_ms"], stage["p50_ms"])),
-            f"{figures.milliseconds(stage['p50_ms'])} – {figures.milliseconds(stage['p99_ms'])}",
+            figures.milliseconds(stage["p50_ms"]),
             "wall",
         )
         for name, _, stage in stages
@@ -156,7 +165,7 @@ def _stages(stats: Mapping[str, Any]) -> list[Html]:
         ]
         for name, words, stage in stages
     ]
-    columns = [("Stage", "text"), ("", "text"), ("Times", "number"), ("Wall", "number"), ("CPU", "number")]
+    columns = [("Stage", "word"), ("", "text"), ("Times", "number"), ("Wall", "number"), ("CPU", "number")]
     columns += [("CPU each", "number"), ("Median", "number"), ("p99", "number")]
     frame = Frame("cpu", "CPU time by stage", "Seconds of CPU in all processes, one bar a stage.")
     waits = Frame("stages", "Time a page spends in each stage", "From the median to the 99th percentile.")
@@ -170,7 +179,7 @@ def _stages(stats: Mapping[str, Any]) -> list[Html]:
         card(
             "Where a page's time went",
             ranges(waits, [("", spent)], figures.milliseconds, lowest=0.01),
-            note="Wall time in each stage, from the median (dot) to the 99th percentile.",
+            note="Wall time in each stage: the dot is the median, the line ends at the 99th percentile. Logarithmic.",
             width="half",
         ),
         card("Stages in numbers", table(columns, rows, caption="Stages in numbers")),
@@ -196,7 +205,7 @@ def _reasons(stats: Mapping[str, Any]) -> Html | None:
             rows.append([reason, tag("span", reason_phrase(reason), class_="quiet"), end, figures.count(number)])
     if not rows:
         return None
-    columns = [("Reason", "text"), ("What it means", "text"), ("So it was", "text"), ("Number", "number")]
+    columns = [("Reason", "word"), ("What it means", "text"), ("So it was", "word"), ("Number", "number")]
     return card("Failures and skips by reason", table(columns, rows, caption="Failures and skips by reason"))
 
 
@@ -204,7 +213,7 @@ def _failed_pages(pages: Sequence[FailedPage]) -> Html | None:
     if not pages:
         return None
     rows: list[list[Child]] = [[page.url, page.stage, page.reason, page.detail] for page in pages]
-    columns = [("Page", "text"), ("Stage", "text"), ("Reason", "text"), ("Detail", "text")]
+    columns = [("Page", "text"), ("Stage", "word"), ("Reason", "word"), ("Detail", "text")]
     return card("Pages that failed", table(columns, rows, caption="Pages that failed"), note="The first of them.")
 
 
@@ -217,10 +226,10 @@ def _strategies(stats: Mapping[str, Any]) -> Html | None:
             str(each.get("handler", "")),
             str(each.get("parser", "")),
             executor_phrase(str(each.get("executor", "")), int(each.get("workers") or 0)),
-            figures.count(each.get("pages")),
             str(each.get("why", "")),
+            figures.count(each.get("pages")),
         ]
         for each in used
     ]
-    columns = [("Handler", "text"), ("Parser", "text"), ("Ran", "text"), ("Pages", "number"), ("Why there", "text")]
+    columns = [("Handler", "text"), ("Parser", "word"), ("Ran", "word"), ("Why there", "text"), ("Pages", "number")]
     return card("Where pages were parsed", table(columns, rows, caption="Strategies used"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-NOTHING = "–"
+NOTHING = "\u2013"
+_TIMES = "\u00d7"
 
 
 def count(value: float | None) -> str:
@@ -32,7 +33,7 @@ def rate(pages_per_s: float | None) -> str:
 def milliseconds(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return NOTHING
-    return f"{short(value)} ms" if abs(value) < 10_000 else f"{short(value / 1000)} s"
+    return f"{short(value)} ms" if abs(value) < 1000 else f"{short(value / 1000)} s"
 
 
 def seconds(value: float | None) -> str:
@@ -49,6 +50,13 @@ def seconds(value: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def clock(value_s: float) -> str:
+    """For an axis of time: 0, 0.5 s, 90 s, 5 min."""
+    if not value_s:
+        return "0"
+    return f"{short(value_s)} s" if value_s < 120 else seconds(value_s)
+
+
 def size(value: float | None) -> str:
     """Bytes in decimal units."""
     if value is None or not math.isfinite(value):
@@ -61,18 +69,18 @@ def size(value: float | None) -> str:
 
 
 def ratio(value: float | None) -> str:
-    """×1.58, ×12."""
+    """1.58 and 12, with the sign for times in front."""
     if value is None or not math.isfinite(value):
         return NOTHING
-    return f"×{value:.2f}" if value < 10 else f"×{value:,.0f}"
+    return f"{_TIMES}{value:.2f}" if value < 10 else f"{_TIMES}{value:,.0f}"
 
 
 def share(part: float, whole: float) -> str:
-    """62 %; <1 % where something rounds to nothing."""
+    """62%; <1% where something rounds to nothing."""
     if not whole:
         return NOTHING
     percent = 100 * part / whole
-    return "<1 %" if 0 < percent < 0.5 else f"{percent:.0f} %"
+    return "<1%" if 0 < percent < 0.5 else f"{percent:.0f}%"
 
 
 def plural(number: float, one: str, many: str | None = None) -> str:

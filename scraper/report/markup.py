@@ -25,7 +25,7 @@ class Html:
 Child = Html | str | int | float | None | Iterable["Child"]
 
 
-def tag(name: str, *children: Child, **attributes: str | float | None) -> Html:
+def tag(name: str, /, *children: Child, **attributes: str | float | None) -> Html:
     """An element.
 
     Args:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from scraper import __version__
-from scraper.report.markup import Child, Html, join, tag
+from scraper.report.markup import Child, Html, tag
 
 
 def document(*, kind: str, title: str, command: str, sections: Sequence[Html | None]) -> str:
@@ -20,7 +20,7 @@ def document(*, kind: str, title: str, command: str, sections: Sequence[Html | N
         # Nothing may be loaded, should anything ever slip through.
         tag("meta", http_equiv="Content-Security-Policy", content="default-src 'none'; style-src 'unsafe-inline'"),
         tag("title", f"{title} · {kind}"),
-        join([Html(f"<style>{style}</style>")]),
+        Html(f"<style>{style}</style>"),
     )
     header = tag(
         "header",
@@ -66,7 +66,7 @@ def legend(entries: Sequence[tuple[str, str]]) -> Html:
 
 
 def table(columns: Sequence[tuple[str, str]], rows: Sequence[Sequence[Child]], *, caption: str) -> Html:
-    """A table: columns are (heading, "text" or "number"), the first cell of a row is its heading."""
+    """A table: columns are (heading, "text", "word" or "number"), the first cell of a row is its heading."""
     kinds = [kind for _, kind in columns]
     return tag(
         "div",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 
@@ -28,16 +29,20 @@ def time_ticks(longest_s: float, count: int) -> list[float]:
     return [step_s * at for at in range(math.floor(longest_s / step_s + 1e-9) + 1)]
 
 
-def log_ticks(lowest: float, highest: float) -> list[float]:
-    """Powers of ten around both."""
-    first = math.floor(math.log10(lowest))
-    last = max(math.ceil(math.log10(highest)), first + 1)
-    return [10.0**power for power in range(first, last + 1)]
+def log_axis(lowest: float, highest: float) -> tuple[float, float]:
+    """From the power of ten below the lowest to a little beyond the highest; two powers at least."""
+    first = 10.0 ** math.floor(math.log10(lowest) + 1e-9)
+    return first, max(highest * 1.1, 100 * first)
 
 
-def log_share(value: float, axis: Sequence[float]) -> float:
-    """Where a value stands between the first and the last tick of a logarithmic axis: 0 to 1."""
-    low, high = math.log10(axis[0]), math.log10(axis[-1])
+def log_ticks(axis: tuple[float, float]) -> list[float]:
+    """The powers of ten on a logarithmic axis."""
+    return [10.0**power for power in range(round(math.log10(axis[0])), math.floor(math.log10(axis[1]) + 1e-9) + 1)]
+
+
+def log_share(value: float, axis: tuple[float, float]) -> float:
+    """Where a value stands on a logarithmic axis: 0 to 1."""
+    low, high = math.log10(axis[0]), math.log10(axis[1])
     at = (math.log10(value) - low) / (high - low) if value > 0 else 0.0
     return min(max(at, 0.0), 1.0)
 
@@ -47,7 +52,7 @@ def thinned(points: Points, most: int, keep: Callable[[Sequence[float]], float])
     if len(points) <= most:
         return list(points)
     edges = [round(at * len(points) / most) for at in range(most + 1)]
-    parts = [points[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    parts = [points[start:end] for start, end in itertools.pairwise(edges)]
     return [(part[-1][0], keep([y for _, y in part])) for part in parts]
 
 

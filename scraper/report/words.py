@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 from scraper.report import figures
@@ -15,6 +17,53 @@ from scraper.report.values import OK, ComparisonRow
 _NOTABLE = 0.10
 # Below this nobody would notice: half a frame of a 60 Hz screen.
 _LAG_NOTABLE_MS = 8.0
+_PLURALS = MappingProxyType({"thread": "threads", "process": "processes", "interpreter": "interpreters"})
+_PURE_PYTHON = frozenset({"html.parser", "bs4"})  # lxml and lexbor are C, and release the GIL while they parse
+_REASONS = MappingProxyType(
+    {
+        "timeout": "no complete answer within the time limit",
+        "connect_timeout": "no connection within the time limit",
+        "dns": "the host name has no address",
+        "connection_refused": "nobody listens at that address",
+        "connection_reset": "the connection was torn down",
+        "unreachable": "no way to that address",
+        "too_many_open_files": "this process may not open more connections",
+        "disconnected": "the connection was closed before an answer",
+        "tls": "no secure connection: certificate or protocol",
+        "bad_framing": "the answer was no valid HTTP",
+        "truncated_body": "the answer ended in its middle",
+        "truncated_encoding": "the compressed answer ended in its middle",
+        "bad_encoding": "the compressed answer was damaged",
+        "unknown_encoding": "compressed in a way that was not asked for",
+        "body_too_large": "larger than the limit",
+        "redirect_scheme": "redirected out of http and https",
+        "redirect_loop": "redirected in a circle",
+        "raised": "the handler raised an exception",
+        "handler_raised": "the handler raised an exception",
+        "item_not_plain": "an item that is no plain data",
+        "invalid_url": "the handler gave a request without a valid URL",
+        "result_not_picklable": "what the handler gave cannot leave its process",
+        "payload_not_picklable": "the page cannot be carried to a process",
+        "worker_start_failed": "no worker came up",
+        "nesting_too_deep": "nested too deeply to parse safely",
+        "bad_yield": "the handler gave something that is no item and no request",
+        "worker_crashed": "the worker died on this page",
+        "content_type": "neither HTML nor XML, and not asked for",
+        "duplicate_redirect": "redirected to a page that another request has",
+        "out_of_scope": "outside of the crawl's scope",
+        "too_deep": "deeper than the limit",
+        "duplicate": "already known",
+    }
+)
+# (pure Python, executor, faster than in line): why.
+_CAUSES = MappingProxyType(
+    {
+        (True, "thread", False): "it is pure Python and holds the GIL, so threads take turns",
+        (True, "process", True): "every process has a GIL of its own",
+        (True, "interpreter", True): "every interpreter has a GIL of its own",
+        (False, "thread", True): "it releases the GIL while it parses, so threads work at the same time",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,33 +74,43 @@ class Finding:
     text: str
 
 
-def executor_phrase(executor: str, workers: int = 0) -> str:
-    """Where a parser ran: in line, in 2 threads, in 2 processes."""
-    many = {"thread": "threads", "process": "processes", "interpreter": "interpreters"}.get(executor)
+def place(executor: str, workers: int = 0) -> str:
+    """Where a parser ran, as a name: in line, threads, 2 processes."""
+    if executor == "inline":
+        return "in line"
+    many = _PLURALS.get(executor)
     if many is None:
-        return "in line" if executor == "inline" else one_line(executor)
-    if workers:
-        return f"in {figures.plural(workers, executor, many)}"
-    return f"in {many}"
+        return one_line(executor)
+    return figures.plural(workers, executor, many) if workers else many
+
+
+def executor_phrase(executor: str, workers: int = 0) -> str:
+    """The same, in a sentence: in line, in threads, in 2 processes, with auto."""
+    name = place(executor, workers)
+    if executor == "inline":
+        return name
+    return f"in {name}" if executor in _PLURALS else f"with {name}"
+
+
+def strategy(row: ComparisonRow) -> str:
+    """A row's name: html.parser in 2 processes."""
+    return f"{row.parser} {executor_phrase(row.executor, row.workers)}"
 
 
 def reason_phrase(reason: str) -> str:
-    """What a reason's short word means."""
+    """What a reason's short word means; a word that is not known is its own phrase."""
     if reason.startswith("http_") and reason[5:].isdecimal():
         try:
             return f"the server answered {reason[5:]} {HTTPStatus(int(reason[5:])).phrase}"
         except ValueError:
             return f"the server answered {one_line(reason[5:])}"
-    known = {
-        "timeout": "no complete answer within the time limit",
-        "handler_raised": "the handler raised an exception",
-        "worker_crashed": "the worker died on this page",
-        "content_type": "neither HTML nor XML, and not asked for",
-        "duplicate_redirect": "redirected to a page that was already crawled",
-        "out_of_scope": "outside of the crawl's scope",
-        "duplicate": "already known",
-    }
-    return known.get(reason, one_line(reason).replace("_", " "))
+    return _REASONS.get(reason, one_line(reason).replace("_", " "))
+
+
+def stop_phrase(stopped: str) -> str:
+    """Why a crawl stopped before it ran out of pages."""
+    known = {"max_pages": "the page limit was reached", "max_time": "the time limit was reached"}
+    return known.get(stopped, one_line(stopped))
 
 
 def bottleneck_phrase(bottleneck: str) -> str:
@@ -76,7 +135,7 @@ def verdict_sentences(verdict: Mapping[str, Any]) -> tuple[str, str, str]:
     advice = one_line(verdict.get("advice") or "").rstrip(".")
     gain = verdict.get("predicted_gain")
     if advice and isinstance(gain, (int, float)) and gain > 1 + _NOTABLE:
-        advice = f"{advice} (predicted: up to {figures.ratio(gain)} pages a second)"
+        advice = f"{advice} (predicted: up to {figures.ratio(gain)} as fast)"
     return head, evidence, advice
 
 
@@ -85,74 +144,63 @@ def _sentence(text: str) -> str:
     return f"{line[0].upper()}{line[1:]}." if line else ""
 
 
-def comparison_findings(rows: Sequence[ComparisonRow]) -> list[Finding]:
-    """What a comparison shows, parser by parser."""
-    measured = [row for row in rows if row.status == OK and row.pages_per_s > 0]
-    findings = [*_overall(measured)]
-    for parser in dict.fromkeys(row.parser for row in measured):
-        finding = _of_parser(parser, {row.executor: row for row in measured if row.parser == parser})
-        if finding is not None:
-            findings.append(finding)
-    findings += [
-        Finding(f"{row.parser} {executor_phrase(row.executor)}", f"has no numbers: {one_line(row.status)}.")
-        for row in rows
-        if row.status != OK
-    ]
-    return findings
-
-
-def _overall(measured: Sequence[ComparisonRow]) -> list[Finding]:
+def contrast(rows: Sequence[ComparisonRow]) -> str:
+    """The fastest beside the slowest strategy; empty where there is nothing to compare."""
+    measured = _measured(rows)
     if len(measured) < 2:
-        return []
+        return ""
     fastest = max(measured, key=lambda row: row.pages_per_s)
     slowest = min(measured, key=lambda row: row.pages_per_s)
     times = fastest.pages_per_s / slowest.pages_per_s
     if times < 1 + _NOTABLE:
-        return [Finding("All about as fast", f"Every strategy crawled about {figures.rate(fastest.pages_per_s)}.")]
-    text = (
-        f"{_named(fastest)} crawled {figures.rate(fastest.pages_per_s)}, "
-        f"{_named(slowest)} {figures.short(slowest.pages_per_s)}, on the same pages."
+        return f"All strategies were about as fast: {figures.rate(fastest.pages_per_s)}."
+    return (
+        f"{strategy(fastest)} crawled {figures.rate(fastest.pages_per_s)}, {strategy(slowest)} "
+        f"{figures.short(slowest.pages_per_s)}: {figures.ratio(times)}."
     )
-    return [Finding(f"{figures.ratio(times)} between the fastest and the slowest", text)]
 
 
-def _named(row: ComparisonRow) -> str:
-    return f"{row.parser} {executor_phrase(row.executor, row.workers)}"
+def comparison_findings(rows: Sequence[ComparisonRow]) -> list[Finding]:
+    """What a comparison shows, parser by parser."""
+    measured = _measured(rows)
+    findings = []
+    for parser in dict.fromkeys(row.parser for row in rows):
+        finding = _of_parser(parser, [row for row in measured if row.parser == parser])
+        if finding is not None:
+            findings.append(finding)
+    findings += [Finding(strategy(row), f"No numbers: {one_line(row.status)}.") for row in rows if row.status != OK]
+    return findings
 
 
-def _of_parser(parser: str, by_executor: Mapping[str, ComparisonRow]) -> Finding | None:
-    inline = by_executor.get("inline")
-    others = [row for executor, row in by_executor.items() if executor != "inline"]
+def _measured(rows: Sequence[ComparisonRow]) -> list[ComparisonRow]:
+    return [row for row in rows if row.status == OK and 0 < row.pages_per_s < math.inf]
+
+
+def _of_parser(parser: str, rows: Sequence[ComparisonRow]) -> Finding | None:
+    inline = next((row for row in rows if row.executor == "inline"), None)
+    others = [row for row in rows if row.executor != "inline"]
     if inline is None or not others:
         return None
-    said = [_against(parser, row, inline) for row in others]
-    lag = _lag(inline, others)
-    best = max(by_executor.values(), key=lambda row: row.pages_per_s)
-    gain = best.pages_per_s / inline.pages_per_s
-    head = (
-        f"{parser}: {figures.ratio(gain)} {executor_phrase(best.executor)}"
-        if gain > 1 + _NOTABLE
-        else f"{parser}: no faster beside the event loop"
+    best = max(others, key=lambda row: row.pages_per_s)
+    times = best.pages_per_s / inline.pages_per_s
+    gained = (
+        f"{figures.ratio(times)} {executor_phrase(best.executor)}" if times > 1 + _NOTABLE else "no faster elsewhere"
     )
-    return Finding(head, " ".join([*said, *([lag] if lag else [])]))
+    said = [_against(parser, row, inline) for row in others]
+    return Finding(f"{parser}: {gained}", " ".join([*said, _lag(inline, others)]).strip())
 
 
 def _against(parser: str, row: ComparisonRow, inline: ComparisonRow) -> str:
-    """One executor beside in line; the cause is named where it is known and the effect was measured."""
+    """One executor beside in line. The cause is named where it is known, and only beside its measured effect."""
     times = row.pages_per_s / inline.pages_per_s
     where = executor_phrase(row.executor, row.workers)
     numbers = f"{figures.short(row.pages_per_s)} against {figures.short(inline.pages_per_s)} pages/s"
-    is_python = parser in {"html.parser", "bs4"}
     if times > 1 + _NOTABLE:
-        cause = {
-            ("thread", False): ": its parsing releases the GIL, so that pages are parsed at the same time",
-            ("process", True): ": it is pure Python and holds the GIL, and every process has one of its own",
-            ("interpreter", True): ": it is pure Python and holds the GIL, and every interpreter has one of its own",
-        }.get((row.executor, is_python), "")
-        return f"{_capital(where)} it is {figures.ratio(times)} as fast ({numbers}){cause}."
-    cause = " It is pure Python and holds the GIL: threads take turns." if row.executor == "thread" and is_python else ""
-    compared = "about as fast as in line" if times > 1 - _NOTABLE else "slower than in line"
-    return f"{_capital(where)} it is {compared} ({numbers}).{cause}"
+        told = f"{_capital(where)} it is {figures.ratio(times)} as fast as in line ({numbers})"
+    else:
+        told = f"{_capital(where)} it is {'no faster' if times > 1 - _NOTABLE else 'slower'} ({numbers})"
+    cause = _CAUSES.get((parser in _PURE_PYTHON, row.executor, times > 1 + _NOTABLE), "")
+    return f"{told}{': ' if cause else ''}{cause}."
 
 
 def _lag(inline: ComparisonRow, others: Sequence[ComparisonRow]) -> str:
@@ -164,7 +212,7 @@ def _lag(inline: ComparisonRow, others: Sequence[ComparisonRow]) -> str:
     told = ", ".join(
         f"{figures.milliseconds(row.loop_lag_p99_ms)} {executor_phrase(row.executor, row.workers)}" for row in rows
     )
-    return f"The event loop was late by (p99) {told}."
+    return f"Event loop lag, p99: {told}."
 
 
 def _capital(text: str) -> str:

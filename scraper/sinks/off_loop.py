@@ -38,6 +38,9 @@ class OffLoop:
         except self._foreign as exc:
             self._limiter = None
             raise OutputRefused(f"{self.name} cannot be written: {cause_of(exc)}") from exc
+        except OutputRefused:
+            self._limiter = None
+            raise
 
     async def write(self, call: Callable[[Sequence[Record]], None], records: Sequence[Record]) -> None:
         """Raises SinkError where the call fails. An empty batch costs nothing after the first."""
@@ -62,6 +65,8 @@ class OffLoop:
                 await self._run(call)
         except self._foreign as exc:
             raise SinkError(f"{self.name} could not be finished: {cause_of(exc)}") from exc
+        except SinkError as exc:
+            raise SinkError(f"{self.name} could not be finished: {exc}") from exc
         finally:
             self._limiter = None
 

@@ -1,0 +1,233 @@
+"""A worker process: runs the functions of works on the payloads that its pool sends.
+
+Started by `scraper.offload.worker_process`. The main thread runs the functions. A second thread, the courier, reads
+what the pool sends, so that the next portion is at hand when the running one ends, and gives back the results so
+far and the unstarted rest when the running portion takes longer than its deadline. Between two pages the main
+thread does that itself: beside a function that keeps the GIL the courier does not get to run.
+
+A worker does not survive its pool: the courier ends it when the socket closes, and where the system can do that
+(Linux) a pipe's end kills it even in a function that never lets the courier run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pickle
+import queue
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from io import TextIOWrapper
+from typing import Any
+
+from scraper.errors import ScraperError
+from scraper.handlers import IMPORTING_VARIABLE, AdoptedMain, resolve
+from scraper.offload.describe import describe_error, setup_error, setup_reason
+from scraper.offload.frames import Blob, pack, receive, send
+from scraper.offload.progress import BUILDING, IDLE, RUNNING, Cell
+
+# index in the portion, reason of a failure or None, and when it was taken, started and ended
+Record = tuple[int, str | None, float, float, float]
+
+
+def main(socket_fd: int, lifeline_fd: int, cell_fd: int) -> None:
+    """Serves the pool at the other end of the socket until it closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    for fd in (socket_fd, lifeline_fd, cell_fd):
+        os.set_inheritable(fd, False)  # what a function starts must not hold the pool's ends open
+    _die_with_parent(lifeline_fd)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # prints appear in order, and before a crash
+    cell = Cell(cell_fd)
+    os.close(cell_fd)
+    _Worker(socket.socket(fileno=socket_fd), cell).serve()
+
+
+def _die_with_parent(lifeline_fd: int) -> None:
+    """Has the kernel kill this process when the pool's end of the pipe closes.
+
+    Unlike PR_SET_PDEATHSIG this does not fire when only the thread that started the worker ends.
+    """
+    if not hasattr(fcntl, "F_SETSIG"):
+        return
+    fcntl.fcntl(lifeline_fd, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(lifeline_fd, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(lifeline_fd, fcntl.F_SETFL, fcntl.fcntl(lifeline_fd, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([lifeline_fd], [], [], 0)[0]:  # it closed before the kernel was asked
+        os._exit(0)
+
+
+class _Portion:
+    __slots__ = ("ended", "number", "received_s", "started_s", "waiting", "work")
+
+    def __init__(self, number: int, work: int, blobs: list[memoryview]) -> None:
+        self.number = number
+        self.work = work
+        self.received_s = time.monotonic()
+        self.started_s: float | None = None
+        self.waiting = deque(enumerate(blobs))
+        self.ended: list[tuple[Record, Blob]] = []
+
+
+class _Worker:
+    def __init__(self, sock: socket.socket, cell: Cell) -> None:
+        self._socket = sock
+        self._cell = cell
+        self._batch_s = 0.0
+        self._tasks: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._functions: dict[int, Callable[[Any], Any] | ScraperError] = {}
+        self._lock = threading.Lock()  # of the portions, which both threads take from
+        self._portions: deque[_Portion] = deque()  # the running one first
+        self._send_lock = threading.Lock()
+
+    def serve(self) -> None:
+        threading.Thread(target=self._receive_all, name="courier", daemon=True).start()
+        while (task := self._tasks.get()) is not None:
+            task()
+
+    # the courier's side
+
+    def _receive_all(self) -> None:
+        while True:
+            if select.select([self._socket], [], [], self._patience_s())[0]:
+                frame = receive(self._socket)
+                if frame is None:
+                    os._exit(1)  # nobody is left to work for
+                self._accept(*frame)
+            self._give_back_if_late()
+
+    def _accept(self, what: Any, blobs: list[memoryview]) -> None:
+        match what:
+            case ("run", number, work):
+                portion = _Portion(number, work, blobs)
+                with self._lock:
+                    self._portions.append(portion)
+                self._tasks.put(lambda: self._run(portion))
+            case ("build", work, factory, args):
+                self._tasks.put(lambda: self._build(work, factory, args))
+            case ("hello", main_place, argv0, batch_s):
+                self._batch_s = batch_s
+                sys.argv[:] = [argv0]
+                if main_place is not None:
+                    sys.modules["__main__"] = AdoptedMain(main_place)
+            case ("close",):
+                with self._lock:
+                    for portion in self._portions:
+                        portion.waiting.clear()
+                self._tasks.put(None)
+
+    def _patience_s(self) -> float | None:
+        """How long the courier may sleep: until the running portion is late, if there is something to give back."""
+        with self._lock:
+            if not any(portion.waiting or portion.ended for portion in self._portions):
+                return None
+            started_s = self._portions[0].started_s
+        return self._batch_s if started_s is None else max(0.0, started_s + self._batch_s - time.monotonic())
+
+    def _give_back_if_late(self) -> None:
+        reports = []
+        with self._lock:
+            started_s = self._portions[0].started_s if self._portions else None
+            if started_s is not None and time.monotonic() - started_s >= self._batch_s:
+                reports = [_take_report(portion, is_late=True) for portion in self._portions]
+        for report in reports:
+            if report is not None:
+                self._send(*report)
+
+    # the main thread's side
+
+    def _build(self, work: int, factory: str, args: tuple[str, ...]) -> None:
+        title = args[-1] if args else factory
+        self._cell.write(BUILDING, work, 0, time.monotonic())
+        os.environ[IMPORTING_VARIABLE] = title
+        try:
+            function: Callable[[Any], Any] | ScraperError = resolve(factory)(*args)
+        except BaseException as error:  # noqa: BLE001  # the boundary to the factory
+            function = setup_error(title, error)
+        finally:
+            del os.environ[IMPORTING_VARIABLE]
+        self._functions[work] = function
+        self._cell.write(IDLE)
+        refusal = (type(function).__name__, str(function)) if isinstance(function, ScraperError) else None
+        self._send(("built", work, refusal))
+
+    def _run(self, portion: _Portion) -> None:
+        function = self._functions[portion.work]
+        portion.started_s = time.monotonic()
+        while (item := self._take(portion)) is not None:
+            index, blob = item
+            self._cell.write(RUNNING, portion.number, index, time.monotonic())
+            ended = _refuse(function, index) if isinstance(function, ScraperError) else _call(function, index, blob)
+            self._end(portion, ended)
+        self._cell.write(IDLE)
+        with self._lock:
+            self._portions.remove(portion)
+            report = _take_report(portion, is_late=False)
+        if report is not None:
+            self._send(*report)
+
+    def _take(self, portion: _Portion) -> tuple[int, memoryview] | None:
+        with self._lock:
+            return portion.waiting.popleft() if portion.waiting else None
+
+    def _end(self, portion: _Portion, ended: tuple[Record, Blob]) -> None:
+        report = None
+        with self._lock:
+            portion.ended.append(ended)
+            if portion.waiting and ended[0][4] - (portion.started_s or 0.0) >= self._batch_s:
+                report = _take_report(portion, is_late=False)
+        if report is not None:
+            self._send(*report)
+
+    def _send(self, what: Any, blobs: Sequence[Blob] = ()) -> None:
+        try:
+            with self._send_lock:
+                send(self._socket, pack(what, blobs))
+        except OSError:
+            os._exit(1)  # nobody is left to work for
+
+
+def _take_report(portion: _Portion, *, is_late: bool) -> tuple[Any, list[Blob]] | None:
+    """Under the lock: what ended and was not reported yet, and what will not be started here.
+
+    Late means that the page which runs now is what takes so long.
+    """
+    if not portion.ended and not portion.waiting:
+        return None
+    records = [record for record, _ in portion.ended]
+    blobs = [blob for _, blob in portion.ended]
+    returned = [index for index, _ in portion.waiting]
+    portion.ended.clear()
+    portion.waiting.clear()
+    return ("ended", portion.number, portion.received_s, records, returned, is_late), blobs
+
+
+def _refuse(error: ScraperError, index: int) -> tuple[Record, Blob]:
+    now_s = time.monotonic()
+    return (index, setup_reason(error), now_s, now_s, now_s), str(error).encode()
+
+
+def _call(function: Callable[[Any], Any], index: int, blob: memoryview) -> tuple[Record, Blob]:
+    taken_s = started_s = ended_s = time.monotonic()
+    try:
+        payload = pickle.loads(blob)  # noqa: S301  # from our own pool
+    except Exception as error:  # noqa: BLE001  # the boundary to the payload's own unpickling
+        return (index, "payload_not_picklable", taken_s, started_s, ended_s), describe_error(error).encode()
+    started_s = time.monotonic()
+    try:
+        value = function(payload)
+    except BaseException as error:  # noqa: BLE001  # the boundary to the user's function
+        return (index, "raised", taken_s, started_s, time.monotonic()), describe_error(error).encode()
+    ended_s = time.monotonic()
+    try:
+        result = pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    except Exception as error:  # noqa: BLE001  # the boundary to the result's own pickling
+        text = f"a {type(value).__name__} was returned: {describe_error(error)}"
+        return (index, "result_not_picklable", taken_s, started_s, ended_s), text.encode()
+    return (index, None, taken_s, started_s, ended_s), result
