@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -171,7 +171,7 @@ class Crawler:
         finally:
             self._is_crawling = False
 
-    async def stream(self, *seeds: Seeds) -> AsyncIterator[Item]:
+    async def stream(self, *seeds: Seeds) -> AsyncGenerator[Item, None]:
         """Crawls, and yields items as pages are committed.
 
         A page is committed after its last item was taken, so a consumer that is slow slows the crawl, and one

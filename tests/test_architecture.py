@@ -96,16 +96,20 @@ def modules() -> Iterator[tuple[str, Path]]:
 
 
 def imports_of(path: Path) -> set[str]:
-    """Modules of this package that a module imports anywhere in its text."""
+    """Modules of this package that a module imports, wherever in its text, other than for types alone."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    waiting: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
         if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
             found.add(node.module)
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
-    names = {name for name, _ in modules()}
-    return found & names
+        waiting.extend(ast.iter_child_nodes(node))
+    return found & {name for name, _ in modules()}
 
 
 GRAPH = {name: imports_of(path) - {name} for name, path in modules() if name != "scraper"}

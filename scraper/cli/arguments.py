@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from scraper.errors import InvalidOption, UsageError
@@ -117,3 +118,13 @@ def check_writable(option: str, path: str | None) -> None:
             target.unlink()
     except OSError as error:
         raise UsageError(f"{option} {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def check_distinct(paths: Mapping[str, str | None]) -> None:
+    """Raises UsageError where two options name one file: each would overwrite the other's."""
+    options: dict[Path, str] = {}
+    for option, path in paths.items():
+        if path is not None and path != "-":
+            other = options.setdefault(Path(path).resolve(), option)
+            if other != option:
+                raise UsageError(f"{other} and {option} name the same file, {path}")

@@ -51,6 +51,7 @@ def _run(parsed: argparse.Namespace) -> int:
         raise UsageError("nothing to crawl: give at least one URL, or --urls FILE")
     for option in ("failures", "stats", "report"):
         arguments.check_writable(f"--{option}", getattr(parsed, option))
+    arguments.check_distinct({f"--{o}": getattr(parsed, o) for o in ("output", "failures", "stats", "report")})
     crawler = Crawler(
         arguments.handler_name(parsed.handler),
         parser=parsed.parser,
@@ -78,7 +79,7 @@ class _Command:
         crawler = self._crawler
         interrupts = Interrupts(crawler.stop)
         try:
-            with interrupts.installed(), ProgressDisplay(self._console) as progress:
+            with interrupts.installed(), self._progress() as progress:
                 async with crawler:
                     await crawler.run(
                         *self._seeds,
@@ -97,13 +98,19 @@ class _Command:
         self._tell()
         return interrupts.status
 
+    def _progress(self) -> ProgressDisplay:
+        # Items that scroll through the same terminal would be torn by lines that are redrawn.
+        shares_terminal = self._parsed.output == "-" and sys.stdout.isatty()
+        return ProgressDisplay(self._console, is_live=False if shares_terminal else None)
+
     def _tell(self) -> None:
-        """Writes the statistics, the report and the summary."""
+        """Prints the summary, and writes the statistics and the report."""
         statistics = self._crawler.statistics
         if statistics is None:
             return
         parsed, stats = self._parsed, statistics.to_dict()
         warnings = tuple(warning for sink in self._sinks for warning in warnings_of(sink))
+        print_summary(self._console, stats, output=parsed.output, failed_pages=self._failures.first, warnings=warnings)
         if parsed.stats:
             _write("--stats", parsed.stats, json.dumps(stats, indent=2) + "\n")
         if parsed.report:
@@ -118,7 +125,6 @@ class _Command:
                 warnings=warnings,
             )
             _write("--report", parsed.report, render_crawl(report))
-        print_summary(self._console, stats, output=parsed.output, failed_pages=self._failures.first, warnings=warnings)
 
 
 class _Failures:

@@ -73,11 +73,9 @@ class AioFetcher:
         return f"<AioFetcher {state}, at most {self._connections} connections>"
 
     async def __aenter__(self) -> Self:
-        headers = CIMultiDict({"User-Agent": self._options.user_agent, "Accept": _ACCEPT})
-        headers["Accept-Encoding"] = ACCEPT_ENCODING
-        headers.update(
-            {name: value for name, value in self._options.headers.items() if name.lower() not in CREDENTIALS}
-        )
+        own = {"User-Agent": self._options.user_agent, "Accept": _ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
+        headers = CIMultiDict(own)
+        headers.update([pair for pair in self._options.headers.items() if pair not in self._credentials])
         # Unpacking is CPU-bound: more threads than CPUs would only take turns.
         self._threads = anyio.CapacityLimiter(available_cpus())
         self._time_limit = TimeLimit(self._options.timeout_s)
@@ -132,16 +130,18 @@ class AioFetcher:
             return failure_of(exc, monotonic() - started_s)
 
     def _first_hop(self, request: Request) -> Hop:
-        headers = self._credentials
-        if request.accept:
-            headers = (*headers, ("Accept", ", ".join((*request.accept, f"{_ACCEPT};q=0.8"))))
-        if request.headers:
-            headers = (*headers, *request.headers)
-            for name, value in request.headers:
+        headers = request.headers
+        if headers:
+            for name, value in headers:
                 if (fault := _fault_of_header(name, value)) is not None:
                     raise Refused("bad_header", fault)
+        if request.accept and not _has(headers, "accept"):
+            headers = (*headers, ("Accept", ",".join((*request.accept, _ACCEPT))))
+        for pair in self._credentials:
+            if not _has(headers, pair[0]):
+                headers = (*headers, pair)
         if _TOKEN.fullmatch(request.method) is None:
-            raise Refused("bad_header", "the method is no HTTP method")
+            raise Refused("bad_header", "the method is none that HTTP allows")
         return hop_to(request.url, request.method, headers, request.body)
 
     async def _follow(self, request: Request, hop: Hop, session: aiohttp.ClientSession) -> Response | Failure | Skip:
@@ -178,9 +178,8 @@ class AioFetcher:
         may_repeat = hop.method in _IDEMPOTENT
         while True:
             was_reused.set(False)
-            data: bytes | io.BytesIO | None = hop.body
-            if data is not None and len(data) > _LARGE_BODY_BYTES:
-                data = io.BytesIO(data)
+            body = hop.body
+            data = io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY_BYTES else body
             try:
                 return await session.request(
                     hop.method, url, headers=hop.headers or None, data=data, allow_redirects=False
@@ -211,6 +210,10 @@ def _pairs(raw: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
         return tuple([(name.decode(), value.decode()) for name, value in raw])
     except UnicodeDecodeError:
         return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
+
+
+def _has(headers: tuple[tuple[str, str], ...], wanted: str) -> bool:
+    return any(name.lower() == wanted.lower() for name, _ in headers)
 
 
 def _fault_of_header(name: str, value: str) -> str | None:

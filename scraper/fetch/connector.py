@@ -102,7 +102,7 @@ class Connector(aiohttp.TCPConnector):
             keepalive_timeout=_KEEPALIVE_S,
             enable_cleanup_closed=_LEAKS_TLS_TRANSPORTS,
         )
-        self._factory = functools.partial(_Protocol, loop=self._loop)
+        self._factory = functools.partial[ResponseHandler](_Protocol, loop=self._loop)
 
     async def _get(self, key: Any, traces: Any) -> Connection | None:
         while (connection := await super()._get(key, traces)) is not None:

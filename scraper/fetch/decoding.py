@@ -106,14 +106,13 @@ class _Brotli:
 
     def __init__(self) -> None:
         self._decoder = brotli.Decompressor()
+        self.has_more = False
 
     def step(self, data: bytes) -> bytes:
         output: bytes = self._decoder.process(data, output_buffer_limit=STEP_BYTES)
+        # As above; and input that did not fit is kept inside.
+        self.has_more = len(output) >= STEP_BYTES or not self._decoder.can_accept_more_data()
         return output
-
-    @property
-    def has_more(self) -> bool:
-        return not self._decoder.can_accept_more_data()
 
     @property
     def is_complete(self) -> bool:

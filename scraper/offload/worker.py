@@ -145,7 +145,7 @@ class _Worker:
     def _build(self, work: int, factory: str, args: tuple[str, ...]) -> None:
         title = args[-1] if args else factory
         self._cell.write(BUILDING, work, 0, time.monotonic())
-        os.environ[IMPORTING_VARIABLE] = title
+        os.environ[IMPORTING_VARIABLE] = title.rpartition(":")[0] or title
         try:
             function: Callable[[Any], Any] | ScraperError = resolve(factory)(*args)
         except BaseException as error:  # noqa: BLE001  # the boundary to the factory

@@ -13,9 +13,9 @@ import webencodings
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xfe\xff", "utf-16be"), (b"\xff\xfe", "utf-16le"))
 
-# The prescan looks at 1,024 bytes, but a tree builder still obeys a later <meta>. One search stands for both;
-# its bound covers heads that begin with scripts or long comments.
-_PRESCAN_BYTES = 16_384
+# The prescan looks at 1,024 bytes; a tree builder still obeys a later <meta>. The second search stands for that,
+# and its bound covers heads that begin with scripts or long comments.
+_PRESCAN_BYTES, _HEAD_BYTES = 1_024, 16_384
 
 # ASCII bytes mean something else here, or nothing.
 _NOT_ASCII = frozenset({"utf-16le", "utf-16be", "iso-2022-jp", "replacement"})
@@ -84,7 +84,7 @@ def _declared(body: bytes, *, is_xml: bool) -> str | None:
     declared = None if match is None else _from_markup(match[1])
     if is_xml:
         return declared or "utf-8"
-    return _prescan(body[:_PRESCAN_BYTES]) or declared
+    return _prescan(body[:_PRESCAN_BYTES]) or declared or _prescan(body[:_HEAD_BYTES])
 
 
 def _from_markup(label: bytes) -> str | None:

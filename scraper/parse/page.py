@@ -191,7 +191,8 @@ class Page:
     def link_tuple(self) -> tuple[str, ...]:
         """As `links`, and the same object at each call: what `Links` takes."""
         if self._links is None:
-            found, self.refused_links = urls.join_all(self.base_url, self._parsed().hrefs())
+            hrefs = self._parsed().hrefs()
+            found, self.refused_links = urls.join_all(self.base_url, hrefs)
             self._links = tuple(found)
         return self._links
 

@@ -9,6 +9,7 @@ from scraper.report import figures
 from scraper.report.charts import Bar, Frame, Line, Range, bars, lines, ranges
 from scraper.report.markup import Child, Html, tag
 from scraper.report.page import card, document, facts, legend, table, tiles
+from scraper.report.scales import settled
 from scraper.report.values import OK, ComparisonReport, ComparisonRow
 from scraper.report.words import comparison_findings, contrast, place, strategy
 
@@ -154,7 +155,7 @@ def _over_time(measured: Sequence[ComparisonRow]) -> list[Html]:
 
 
 def _line(row: ComparisonRow) -> Line:
-    points = [(point.at_s, point.pages_per_s) for point in row.series]
+    points = settled([(point.at_s, point.pages_per_s) for point in row.series])
     return Line(place(row.executor, row.workers), points, _tone(row.executor))
 
 

@@ -10,6 +10,7 @@ from scraper.report import figures
 from scraper.report.charts import Bar, Frame, Line, Part, Range, bars, lines, ranges, whole
 from scraper.report.markup import Child, Html, join, tag
 from scraper.report.page import card, document, facts, legend, table, tiles
+from scraper.report.scales import settled
 from scraper.report.values import CrawlReport, FailedPage, TimePoint
 from scraper.report.words import executor_phrase, reason_phrase, stop_phrase, verdict_sentences
 
@@ -94,7 +95,7 @@ def _over_time(series: Sequence[TimePoint], stats: Mapping[str, Any]) -> list[Ht
     )
     throughput = lines(
         Frame("throughput", "Pages a second over time", f"{rate} pages a second on average."),
-        [Line("", [(point.at_s, point.pages_per_s) for point in series], "done", is_filled=True)],
+        [Line("", settled([(point.at_s, point.pages_per_s) for point in series]), "done", is_filled=True)],
         figures.rate,
         plot_height=190,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import statistics
 from collections.abc import Callable, Sequence
 
 # Steps that clocks have, in seconds; beyond an hour, whole hours.
@@ -54,6 +55,25 @@ def thinned(points: Points, most: int, keep: Callable[[Sequence[float]], float])
     edges = [round(at * len(points) / most) for at in range(most + 1)]
     parts = [points[start:end] for start, end in itertools.pairwise(edges)]
     return [(part[-1][0], keep([y for _, y in part])) for part in parts]
+
+
+def settled(rates: Points) -> list[tuple[float, float]]:
+    """Rates without those of very short intervals, which are joined with the one before.
+
+    A crawl's last moment may come a few milliseconds after the one before, and two pages in them are no rate.
+    """
+    if len(rates) < 3:
+        return list(rates)
+    usual_s = statistics.median(later - at for (at, _), (later, _) in itertools.pairwise(rates))
+    kept = [(0.0, 0.0), rates[0]]
+    for at_s, rate in rates[1:]:
+        (start_s, _), (last_s, last) = kept[-2:]
+        if at_s - last_s < usual_s / 2 and at_s > start_s:
+            joined = (last * (last_s - start_s) + rate * (at_s - last_s)) / (at_s - start_s)
+            kept[-1] = (at_s, joined)
+        else:
+            kept.append((at_s, rate))
+    return kept[1:]
 
 
 def mean(values: Sequence[float]) -> float:

@@ -14,7 +14,7 @@ from scraper.report.clean import one_line
 from scraper.report.values import OK, ComparisonRow
 
 # Two runs on one machine differ by so much without a cause: less is "about as fast".
-_NOTABLE = 0.10
+_NOTABLE = 0.15
 # Below this nobody would notice: half a frame of a 60 Hz screen.
 _LAG_NOTABLE_MS = 8.0
 _PLURALS = MappingProxyType({"thread": "threads", "process": "processes", "interpreter": "interpreters"})

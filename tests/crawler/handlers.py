@@ -36,7 +36,7 @@ def exits_on_seven(page: Page) -> Iterator[Any]:
 
 def hands_over(page: Page) -> Iterator[Any]:
     yield {"by": "hands_over", "url": page.url}
-    for url in page.links()[:3]:
+    for url in [link for link in page.links() if link != page.url][:3]:
         yield Request(url, handler=receives, data={"from": page.url})
 
 
@@ -46,7 +46,7 @@ def receives(page: Page) -> Iterator[Any]:
 
 def takes_json(page: Page) -> Iterator[Any]:
     if page.url.endswith("/"):
-        yield Request(page.join("echo"), method="POST", body=b"hello", accept="application/json")
+        yield Request("/echo.json", method="POST", body=b"hello", accept="application/json")
         return
     yield {"answer": page.json()}
 
