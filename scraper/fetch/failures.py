@@ -202,7 +202,10 @@ def _errno(error: BaseException) -> int | None:
 def _is_about_size(error: BaseException) -> bool:
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, LineTooLong) or "Too many headers" in str(cause):
+        if isinstance(cause, LineTooLong):
+            return True
+        # For their number aiohttp has no class of its own.
+        if isinstance(cause, HttpProcessingError) and cause.message.startswith("Too many headers"):
             return True
         cause = cause.__cause__
     return False

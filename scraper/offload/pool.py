@@ -175,7 +175,7 @@ class OffloadPool:
         script = import_under_way()
         if script is not None:
             raise HandlerNotImportable(
-                f"{Path(script).name} starts a crawl or a pool while it is imported for its handler: "
+                f"{Path(script).name} starts a crawl or a pool when it is imported, as every worker does: "
                 'put what starts it under if __name__ == "__main__"'
             )
         if self._is_open:

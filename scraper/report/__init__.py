@@ -37,7 +37,20 @@ _HOME = {
     "result_line": "scraper.report.terminal",
 }
 
-__all__ = [*_HOME]
+__all__ = [
+    "ComparisonReport",
+    "ComparisonRow",
+    "CrawlReport",
+    "FailedPage",
+    "ProgressDisplay",
+    "TimePoint",
+    "console_for",
+    "print_comparison",
+    "print_summary",
+    "render_comparison",
+    "render_crawl",
+    "result_line",
+]
 
 
 def __getattr__(name: str) -> object:
