@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fixtures_server import FixtureServer, SiteOptions
-from scraper import Crawler, CsvSink, LimitOptions, Page, Request
+from scraper import Crawler, CsvSink, Page, Request
 
 
 @dataclass
@@ -40,7 +40,7 @@ async def main() -> None:
     async with FixtureServer(SiteOptions(pages=60, page_bytes=8_000)) as site:
         with TemporaryDirectory() as folder:
             output = Path(folder) / "prices.csv"
-            async with Crawler(parse, parser="lexbor", limits=LimitOptions(max_pages=50)) as crawler:
+            async with Crawler(parse, parser="lexbor") as crawler:
                 stats = await crawler.run(site.url, sinks=[CsvSink(output)])
             lines = output.read_text(encoding="utf-8").splitlines()
     print("\n".join(lines[:5]))
