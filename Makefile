@@ -42,8 +42,13 @@ test-all:
 	  else echo "== Python $$version is not installed"; fi; \
 	done
 
-bench-peers: $(READY)  ## this crawler beside others on two real sites; installs nginx-light with apt if needed
-	$(BIN)/python -m benchmarks.peers
+bench-peers: $(READY) .venv-peers/.ready  ## this crawler beside others on two real sites; needs apt and nginx
+	$(BIN)/python -m benchmarks.compare --rounds 5 --json out/bench-peers.json
+
+.venv-peers/.ready: benchmarks/peers/requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --require-hashes -r benchmarks/peers/requirements.txt
+	touch $@
 
 bench-fetch: $(READY)  ## CPU of the main process beside a bare aiohttp loop, small pages
 	$(BIN)/python -m benchmarks.fetch_cpu
