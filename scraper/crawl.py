@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from scraper.model import Extraction, Failure, Lease, Outcome, Request, Response, Skip, Stage, State
+from scraper.model import Extraction, Failure, Lease, Outcome, Request, Response, Skip, State
 from scraper.options import LimitOptions, PaceOptions
 
 # What fetched pages may take while they wait to be parsed: small beside any machine's memory.
@@ -58,19 +57,7 @@ class CrawlFetcher(Protocol):
     async def fetch(self, request: Request) -> Response | Failure | Skip: ...
 
 
-class CrawlRecorder(Protocol):
-    """What a crawl tells its metrics; see `scraper.metrics.Recorder`."""
-
-    items: int
-    bytes: int
-    retries: int
-
-    def observe(self, stage: Stage, wall_s: float, cpu_s: float = 0.0) -> None: ...
-    def add_cpu(self, stage: Stage, cpu_s: float) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
+class Parsed(NamedTuple):
     """What came back from parsing one page; seconds are wall time unless said otherwise."""
 
     extraction: Extraction | Failure
@@ -79,6 +66,18 @@ class Parsed:
     return_s: float
     handoff_cpu_s: float
     return_cpu_s: float
+
+
+class CrawlRecorder(Protocol):
+    """What a crawl tells its metrics; see `scraper.metrics.Recorder`."""
+
+    items: int
+    bytes: int
+    retries: int
+
+    def fetched(self, wall_s: float) -> None: ...
+    def parsed(self, page: Parsed) -> None: ...
+    def committed(self, pages: int, wall_s: float, cpu_s: float) -> None: ...
 
 
 class Parsing(Protocol):
@@ -129,6 +128,8 @@ class Crawl:
         self._pace = pace
         self._limits = limits
         self._on_sample = on_sample
+        self._most_in_flight = parsing.capacity_pages + pace.concurrency
+        self._now_s = asyncio.get_running_loop().time
         self._fetching = 0
         self._backlog_pages = 0
         self._backlog_bytes = 0
@@ -217,12 +218,11 @@ class Crawl:
             self._on_sample()
 
     async def _dispatch(self, group: asyncio.TaskGroup) -> None:
-        """Leases whatever may be fetched now, and sleeps until something changes."""
+        """Starts a task for each request that may be fetched now, and sleeps until something changes."""
         loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
             while (lease := self._lease()) is not None:
-                self._fetching += 1
                 group.create_task(self._fetch(lease))
             if self._is_over():
                 return
@@ -237,26 +237,23 @@ class Crawl:
                     alarm.cancel()
 
     def _lease(self) -> Lease | None:
+        """Takes a lease and a slot to fetch in, if both are to be had."""
         if not self._may_lease():
             return None
-        lease = self._frontier.lease(asyncio.get_running_loop().time())
+        lease = self._frontier.lease(self._now_s())
         self._is_starved = lease is None
+        self._fetching += not self._is_starved
         return lease
 
     def _may_lease(self) -> bool:
-        if self.stopped is not None:
+        if self._fetching >= self._pace.concurrency or self.stopped is not None:
             return False
         # Every request that is under way will need room in the backlog, so it counts here too.
-        pages_ahead = self._fetching + self._backlog_pages + len(self._ended) + self._committing
-        if (
-            self._fetching >= self._pace.concurrency
-            or pages_ahead >= self._parsing.capacity_pages + self._pace.concurrency
-        ):
-            return False
-        if self._backlog_bytes >= _BACKLOG_BYTES:
+        in_flight = self._fetching + self._backlog_pages + len(self._ended) + self._committing
+        if in_flight >= self._most_in_flight or self._backlog_bytes >= _BACKLOG_BYTES:
             return False
         max_pages = self._limits.max_pages
-        if max_pages is not None and self._pages_ended + self.in_flight >= max_pages:
+        if max_pages is not None and self._pages_ended + in_flight >= max_pages:
             if self._pages_ended >= max_pages:
                 self.stop("max_pages")
             return False
@@ -270,49 +267,51 @@ class Crawl:
             return False
         return self.stopped is not None or (not self._is_seeding and not self._frontier.statistics().waiting)
 
-    async def _fetch(self, lease: Lease) -> None:
-        started_s = time.perf_counter()
-        result = await self._fetcher.fetch(lease.request)
-        self._fetching -= 1
-        self._recorder.observe(Stage.FETCH, time.perf_counter() - started_s)
-        if isinstance(result, Response):
-            self._recorder.bytes += result.wire_bytes
-            self._backlog_pages += 1
-            self._backlog_bytes += len(result.body)
-            self._parsing.submit(lease, result, lambda parsed: self._parsed(lease, result, parsed))
-        elif isinstance(result, Failure):
-            self._end(Outcome(lease, State.FAILED, result, latency_s=result.latency_s))
-        else:
-            self._end(Outcome(lease, State.SKIPPED, result))
+    async def _fetch(self, first: Lease) -> None:
+        """Fetches one request after another, as long as there are some: a task of its own for each costs more."""
+        lease: Lease | None = first
+        while lease is not None:
+            started_s = time.perf_counter()
+            result = await self._fetcher.fetch(lease.request)
+            self._fetching -= 1
+            self._recorder.fetched(time.perf_counter() - started_s)
+            if isinstance(result, Response):
+                self._parse(lease, result)
+            elif isinstance(result, Failure):
+                self._end(Outcome(lease, State.FAILED, result, latency_s=result.latency_s))
+            else:
+                self._end(Outcome(lease, State.SKIPPED, result))
+            lease = self._lease()
         self._changed.set()
+
+    def _parse(self, lease: Lease, response: Response) -> None:
+        self._recorder.bytes += response.wire_bytes
+        self._backlog_pages += 1
+        self._backlog_bytes += len(response.body)
+        self._parsing.submit(lease, response, lambda parsed: self._parsed(lease, response, parsed))
 
     def _parsed(self, lease: Lease, response: Response, parsed: Parsed) -> None:
         self._backlog_pages -= 1
         self._backlog_bytes -= len(response.body)
-        recorder = self._recorder
-        recorder.observe(Stage.QUEUE, parsed.queue_s)
-        recorder.observe(Stage.HANDOFF, parsed.handoff_s, parsed.handoff_cpu_s)
-        recorder.observe(Stage.RETURN, parsed.return_s, parsed.return_cpu_s)
-        extraction = parsed.extraction
-        if isinstance(extraction, Failure):
-            self._end(Outcome(lease, State.FAILED, extraction, response.url, latency_s=response.latency_s))
+        self._recorder.parsed(parsed)
+        found = parsed.extraction
+        if isinstance(found, Failure):
+            outcome = Outcome(lease, State.FAILED, found, response.url, latency_s=response.latency_s)
         else:
-            recorder.observe(Stage.PARSE, extraction.parse_s, extraction.parse_cpu_s)
-            recorder.observe(Stage.EXTRACT, extraction.extract_s, extraction.extract_cpu_s)
-            self._end(
-                Outcome(
-                    lease,
-                    State.DONE,
-                    None,
-                    response.url,
-                    extraction.items,
-                    extraction.links,
-                    extraction.requests,
-                    response.latency_s,
-                    extraction.dropped,
-                )
+            outcome = Outcome(
+                lease,
+                State.DONE,
+                None,
+                response.url,
+                found.items,
+                found.links,
+                found.requests,
+                response.latency_s,
+                found.dropped,
             )
-        self._changed.set()
+        self._end(outcome)
+        if not self._changed.is_set():
+            self._changed.set()
 
     def _end(self, outcome: Outcome) -> None:
         self._ended.append(outcome)
@@ -333,7 +332,7 @@ class Crawl:
     async def _commit(self, batch: Sequence[Outcome]) -> None:
         started_s, started_cpu_s = time.perf_counter(), time.thread_time()
         self._committing = len(batch)
-        settled = self._frontier.settle(batch, asyncio.get_running_loop().time())
+        settled = self._frontier.settle(batch, self._now_s())
         cpu_s = time.thread_time() - started_cpu_s
         sink_started_s = time.perf_counter()
         await self._output.write(settled)
@@ -343,9 +342,7 @@ class Crawl:
         self._count(settled)
         cpu_s += time.thread_time() - started_cpu_s
         self._committing = 0
-        page_s = (time.perf_counter() - started_s) / len(batch)
-        for _ in batch:
-            self._recorder.observe(Stage.COMMIT, page_s, cpu_s / len(batch))
+        self._recorder.committed(len(batch), time.perf_counter() - started_s, cpu_s)
         self._committed.set()
         self._changed.set()
 

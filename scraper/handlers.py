@@ -124,7 +124,7 @@ def resolve(name: str) -> Callable[..., Any]:
         if found is None:
             raise HandlerNotImportable(f"{name!r}: {place} has no {qualname!r}")
     if not callable(found):
-        raise HandlerNotImportable(f"{name!r} is a {type(found).__name__}, not a function")
+        raise HandlerNotImportable(f"{name!r} is no function but of type {type(found).__name__}")
     return found  # type: ignore[no-any-return]
 
 

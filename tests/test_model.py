@@ -75,13 +75,16 @@ def test_no_value_of_the_model_was_forgotten_above() -> None:
     assert defined <= {type(value) for value in VALUES}
 
 
-@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("value", [v for v in VALUES if not isinstance(v, Headers)], ids=lambda v: type(v).__name__)
 def test_values_cannot_be_changed(value: object) -> None:
-    if not dataclasses.is_dataclass(value):
-        pytest.skip("a mapping, whose type has no setters")
-    name = dataclasses.fields(value)[0].name
-    with pytest.raises((dataclasses.FrozenInstanceError, AttributeError)):
-        setattr(value, name, None)
+    with pytest.raises(AttributeError):  # of which dataclasses.FrozenInstanceError is one
+        setattr(value, names_of(value)[0], None)
+
+
+def names_of(value: object) -> list[str]:
+    if dataclasses.is_dataclass(value):
+        return [field.name for field in dataclasses.fields(value)]
+    return list(getattr(value, "_fields", ["pairs"]))
 
 
 ERRORS = [cls for _, cls in inspect.getmembers(scraper.errors, inspect.isclass)]

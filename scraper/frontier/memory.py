@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from scraper import urls
 from scraper.frontier.protocol import FrontierStatistics
@@ -78,12 +77,12 @@ class MemoryFrontier:
             if wait_s is None:
                 return outcome
             self._retry_at_s[lease.key] = now_s + wait_s
-            return replace(outcome, state=State.WAITING)
+            return outcome._replace(state=State.WAITING)
         final_url = outcome.final_url
         if outcome.state is State.DONE and final_url is not None and _is_elsewhere(lease, final_url):
             if final_url in self._known:
                 skip = Skip("duplicate_redirect", f"led to {final_url}, which another request has")
-                return replace(outcome, state=State.SKIPPED, end=skip, items=(), links=(), requests=())
+                return outcome._replace(state=State.SKIPPED, end=skip, items=(), links=(), requests=())
             self._known[final_url] = None
         return outcome
 
@@ -110,11 +109,16 @@ class MemoryFrontier:
         known = self._known
         for reason, count in outcome.dropped:
             self._dropped[reason] += count
+        duplicates = 0
         for url in outcome.links:  # the hot path: most links of most pages are known already
             if url in known:
-                self._meet_again(url, depth)
+                duplicates += 1
+                entry = known[url]
+                if entry is not None and depth < entry.depth:
+                    self._move_up(entry, depth)
             elif self._may_enter(url, depth):
                 self._insert(Entry(url, url, urls.host_port(url), depth))
+        self._dropped["duplicate"] += duplicates
         for request in outcome.requests:
             if self._may_enter(request.url, depth):
                 self._admit(request, depth)
@@ -131,7 +135,10 @@ class MemoryFrontier:
     def _admit(self, request: Request, depth: int) -> None:
         key = urls.fingerprint(request)
         if key in self._known:
-            self._meet_again(key, depth)
+            self._dropped["duplicate"] += 1
+            entry = self._known[key]
+            if entry is not None and depth < entry.depth:
+                self._move_up(entry, depth)
             return
         self._insert(
             Entry(
@@ -149,13 +156,10 @@ class MemoryFrontier:
         self._hosts_met.add(entry.host)
         self._schedule.push(entry)
 
-    def _meet_again(self, key: str, depth: int) -> None:
-        self._dropped["duplicate"] += 1
-        entry = self._known[key]
-        if entry is not None and depth < entry.depth:
-            entry.depth = depth
-            if entry.is_queued:
-                self._schedule.push(entry)
+    def _move_up(self, entry: Entry, depth: int) -> None:
+        entry.depth = depth
+        if entry.is_queued:
+            self._schedule.push(entry)
 
     def statistics(self) -> FrontierStatistics:
         ends = self._ends
@@ -170,7 +174,7 @@ class MemoryFrontier:
             hosts_met=len(self._hosts_met),
             failures=dict(self._failures),
             skips=dict(self._skips),
-            dropped=dict(self._dropped),
+            dropped={reason: count for reason, count in self._dropped.items() if count},
         )
 
     async def aclose(self) -> None:

@@ -24,12 +24,9 @@ class Parsing:
         self.pool = pool
         self.parser = parser
         self._handler = handler
+        self.capacity_pages = _PORTIONS_A_WORKER * pool.options.batch_items * pool.workers
         self._lanes: dict[str, Lane] = {}
         self._pages: dict[str, int] = {}
-
-    @property
-    def capacity_pages(self) -> int:
-        return _PORTIONS_A_WORKER * self.pool.options.batch_items * self.pool.workers
 
     async def prepare(self) -> None:
         await self._lane(self._handler).prepare()
