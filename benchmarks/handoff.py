@@ -148,8 +148,10 @@ async def by_pipe_and_thread(payloads: list[Payload]) -> float:
         thread.start()
     await finished.wait()
     cpu_s = time.process_time() - started_s
-    for joinable in (*threads, *processes):
-        joinable.join()
+    for thread in threads:
+        thread.join()
+    for process in processes:
+        process.join()
     for pair in pairs:
         for connection in pair:
             connection.close()

@@ -44,7 +44,7 @@ def import_under_way() -> str | None:
 
 
 def name_of(function: Callable[..., Any] | str) -> str:
-    """The name under which a worker can import this function.
+    """The name under which a worker can import this function; a script's path in it is absolute.
 
     Args:
         function: a function defined at the top level of a module or script, or such a name already.
@@ -54,8 +54,8 @@ def name_of(function: Callable[..., Any] | str) -> str:
             an interactive session, or text that is not `MODULE:NAME` or `FILE.py:NAME`.
     """
     if isinstance(function, str):
-        split_name(function)
-        return function
+        place, name = split_name(function)
+        return f"{Path(place).resolve()}:{name}" if _is_file(place) else function
     if not callable(function):
         raise HandlerNotImportable(f"{function!r} is not callable: pass a function, or its name MODULE:NAME")
     qualname = getattr(function, "__qualname__", None)
@@ -110,6 +110,10 @@ def split_name(name: str) -> tuple[str, str]:
     return place, qualname
 
 
+def _is_file(place: str) -> bool:
+    return place.endswith(".py") or os.sep in place
+
+
 def resolve(name: str) -> Callable[..., Any]:
     """Imports the function that a name stands for. A script is imported at most once in a process.
 
@@ -130,7 +134,7 @@ def resolve(name: str) -> Callable[..., Any]:
 
 def _load(place: str, name: str) -> ModuleType:
     with _imports(place, name):
-        if place.endswith(".py") or os.sep in place:
+        if _is_file(place):
             with _script_lock:
                 return _load_script(Path(place))
         main = sys.modules["__main__"]
@@ -208,6 +212,7 @@ class AdoptedMain(ModuleType):
     def __init__(self, place: str) -> None:
         super().__init__("__main__")
         self._place = place
+        self._module: ModuleType | None = None
         if os.sep in place:
             self.__file__ = place
         else:
@@ -217,24 +222,24 @@ class AdoptedMain(ModuleType):
         if name.startswith("__"):
             raise AttributeError(name)
         with _script_lock:
-            return getattr(self._run(), name)
+            return getattr(self._module or self._run(), name)
 
     def _run(self) -> ModuleType:
-        if _WORKER_MAIN in sys.modules:
-            return sys.modules[_WORKER_MAIN]
         with _imports(self._place, self._place):
             spec = self._find()
-            module = importlib.util.module_from_spec(spec)
+            self._module = module = importlib.util.module_from_spec(spec)
             module.__name__ = _WORKER_MAIN
             if os.sep in self._place:
                 module.__spec__ = None  # as it is in a script that runs
-            sys.modules[_WORKER_MAIN] = module
+            # Before it runs: whatever it imports may look for the main module, as multiprocessing does.
+            sys.modules["__main__"] = sys.modules[_WORKER_MAIN] = module
             try:
                 exec(spec.loader.get_code(spec.name), module.__dict__)  # type: ignore[union-attr] # noqa: S102
             except BaseException:
+                self._module = None
+                sys.modules["__main__"] = self
                 del sys.modules[_WORKER_MAIN]
                 raise
-        sys.modules["__main__"] = module
         return module
 
     def _find(self) -> ModuleSpec:

@@ -74,11 +74,17 @@ def test_a_function_and_its_name_lead_to_each_other(function: Any, name: str) ->
     assert resolve(name) == function
 
 
-@pytest.mark.parametrize("name", ["module:parse", "package.module:Parser.parse", "folder/file.py:parse", "/a:b/c.py:d"])
+@pytest.mark.parametrize("name", ["module:parse", "package.module:Parser.parse", "/a/file.py:parse", "/a:b/c.py:d"])
 def test_a_name_is_its_own_name(name: str) -> None:
     assert name_of(name) == name
     place, qualname = split_name(name)
     assert f"{place}:{qualname}" == name
+
+
+def test_a_relative_path_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Two names of one handler would be two handlers to a crawl, and a state file may be used from elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    assert name_of("folder/file.py:parse") == f"{tmp_path}/folder/file.py:parse"
 
 
 def local() -> Any:

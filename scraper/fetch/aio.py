@@ -171,10 +171,7 @@ class AioFetcher:
                 return skip
 
     async def _send(self, hop: Hop, session: aiohttp.ClientSession) -> aiohttp.ClientResponse:
-        try:
-            url = URL(hop.url, encoded=True)
-        except ValueError as exc:
-            raise Refused("bad_url", "the URL cannot be asked for") from exc
+        url = _target(hop.url)
         may_repeat = hop.method in _IDEMPOTENT
         while True:
             was_reused.set(False)
@@ -202,6 +199,16 @@ class AioFetcher:
         if body and not media_type and not is_wanted("", request.accept) and not looks_like_markup(body):
             return Skip("content_type", "none given, and the body does not begin like HTML or XML")
         return Response(hop.url, response.status, _pairs(response.raw_headers), body, wire_bytes, latency_s)
+
+
+def _target(url: str) -> URL:
+    try:
+        target = URL(url, encoded=True)  # it is canonical, so nothing is left to quote
+        if target.scheme in ("http", "https") and target.raw_host and target.port:
+            return target
+    except ValueError as exc:
+        raise Refused("bad_url", "the URL cannot be asked for") from exc
+    raise Refused("bad_url", "the URL is not one of http or https with a host and a port")
 
 
 def _pairs(raw: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:

@@ -8,6 +8,8 @@ import aiohttp
 import anyio
 import anyio.to_thread
 from aiohttp import hdrs
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
 
 from scraper.fetch.decoding import Decoder
 from scraper.fetch.refused import Refused
@@ -74,13 +76,13 @@ async def discard_body(response: aiohttp.ClientResponse) -> None:
     """Frees the connection: for another request if little is left to come, otherwise by closing it."""
     content = response.content
     left_bytes = _DISCARD_BYTES
-    if content.is_eof() or int(response.headers.get(hdrs.CONTENT_LENGTH, 0)) > left_bytes:
+    if int(response.headers.get(hdrs.CONTENT_LENGTH, 0)) > left_bytes:
         return
     try:
         async with asyncio.timeout(_DISCARD_S):
             while left_bytes > 0 and (chunk := await content.readany()):
                 left_bytes -= len(chunk)
-    except (aiohttp.ClientError, TimeoutError):
+    except (aiohttp.ClientError, HttpProcessingError, OSError):
         pass  # the answer is known; its connection is closed by whoever sent the request
 
 
@@ -120,7 +122,7 @@ async def _unpack(decoder: Decoder, data: bytes, unpacked: list[bytes], threads:
             return
 
 
-def _loss(protocol: aiohttp.client_proto.ResponseHandler | None) -> aiohttp.ClientOSError | None:
+def _loss(protocol: ResponseHandler | None) -> aiohttp.ClientOSError | None:
     """The error that tore the connection down, if one did."""
     error = protocol.exception() if protocol is not None else None
     return error if isinstance(error, aiohttp.ClientOSError) else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import socket
 import sys
@@ -83,6 +84,10 @@ class _Protocol(ResponseHandler):
             set_exception(body, exc, *cause)
 
 
+def _protocol(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+    return _Protocol(loop)
+
+
 class Connector(aiohttp.TCPConnector):
     """Hands out connections that are clean, and keeps a bounded number of idle ones.
 
@@ -102,7 +107,7 @@ class Connector(aiohttp.TCPConnector):
             keepalive_timeout=_KEEPALIVE_S,
             enable_cleanup_closed=_LEAKS_TLS_TRANSPORTS,
         )
-        self._factory = functools.partial[ResponseHandler](_Protocol, loop=self._loop)
+        self._factory = functools.partial(_protocol, self._loop)
 
     async def _get(self, key: Any, traces: Any) -> Connection | None:
         while (connection := await super()._get(key, traces)) is not None:

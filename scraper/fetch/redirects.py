@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from typing import NamedTuple
-
-from yarl import URL
+from urllib.parse import unquote_to_bytes
 
 from scraper import urls
 from scraper.fetch.refused import Refused
@@ -45,20 +44,15 @@ class Hop(NamedTuple):
 
 
 def hop_to(url: str, method: str, headers: tuple[tuple[str, str], ...], body: bytes | None) -> Hop:
-    """A hop whose URL may hold credentials: they become basic authentication, unless a header has it already.
-
-    Raises:
-        ValueError: the text is no URL.
-    """
+    """A hop whose URL may hold credentials: they become basic authentication, unless a header has it already."""
     url = url.partition("#")[0]
-    if "@" in url:
-        parts = URL(url, encoded=True)
-        if parts.raw_user is not None or parts.raw_password is not None:
-            url = urls.without_credentials(url)
-            if not any(name.lower() == "authorization" for name, _ in headers):
-                # RFC 7617; its charset is UTF-8 as in browsers.
-                pair = f"{parts.user or ''}:{parts.password or ''}".encode()
-                headers = (*headers, ("Authorization", f"Basic {base64.b64encode(pair).decode()}"))
+    if "@" in url and (userinfo := url.partition("://")[2].partition("/")[0].rpartition("@")[0]):
+        url = urls.without_credentials(url)
+        if not any(name.lower() == "authorization" for name, _ in headers):
+            user, _, password = userinfo.partition(":")
+            # RFC 7617. A canonical URL has what is not ASCII as UTF-8, percent-encoded.
+            pair = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
+            headers = (*headers, ("Authorization", f"Basic {base64.b64encode(pair).decode()}"))
     return Hop(url, method, headers, body)
 
 

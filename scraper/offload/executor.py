@@ -59,16 +59,18 @@ async def first_replies(
 
     Raises:
         ScraperError: what a worker answered.
-        WorkerStartFailed: no answer in time.
+        WorkerStartFailed: an idle worker did not answer in time. (A busy one may have a long page.)
     """
+    if not idle and not busy:
+        return
     when = asyncio.ALL_COMPLETED if idle else asyncio.FIRST_COMPLETED
-    done, pending = await asyncio.wait(idle or busy, timeout=timeout_s, return_when=when)
+    done, late = await asyncio.wait(idle or busy, timeout=timeout_s, return_when=when)
     for reply in done:
         error = reply.result()
         if error is not None:
             raise error
-    if pending and (idle or not done):
-        raise not_ready(work, timeout_s or 0)
+    if idle and late:
+        raise not_ready(work, timeout_s or 0.0)
 
 
 def not_ready(work: Work, timeout_s: float) -> WorkerStartFailed:

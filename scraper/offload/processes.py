@@ -84,10 +84,10 @@ class ProcessExecutor:
             if reply is not None:
                 (idle if slot.is_idle else busy).append(reply)
         try:
-            if idle or busy:
-                await first_replies(work, idle, busy)
-        except ScraperError:
-            self._works.pop(work, None)  # so that workers to come do not try it again
+            # An idle worker's slot has its own eye on the time, and ends the worker too.
+            await first_replies(work, idle, busy, None if idle else self._options.start_timeout_s)
+        except ScraperError as error:
+            self.on_refused(work, error)
             raise
         if self._is_broken:
             raise self._why_broken()
@@ -289,7 +289,8 @@ class ProcessExecutor:
         return WorkerStartFailed(self._slots[-1].why_given_up or "")
 
     def _fail(self, jobs: Sequence[Job], failure: Failure) -> None:
-        self._loop.call_soon(self._end, [(job, Result(failure=failure, executor="process")) for job in jobs])
+        if jobs:
+            self._loop.call_soon(self._end, [(job, Result(failure=failure, executor="process")) for job in jobs])
 
     def _end(self, ended: _Ended) -> None:
         self._batches += 1

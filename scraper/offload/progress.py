@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import mmap
-import os
 import struct
-import tempfile
 from typing import NamedTuple
 
 IDLE, BUILDING, RUNNING = 0, 1, 2
@@ -23,22 +21,18 @@ class Doing(NamedTuple):
 _CELL = struct.Struct("<IQId")
 
 
-def create_cell() -> int:
-    """A file descriptor that a worker can inherit, of memory only where the system has such files."""
-    if hasattr(os, "memfd_create"):
-        fd = os.memfd_create("scraper-progress")
-    else:
-        with tempfile.TemporaryFile() as file:
-            fd = os.dup(file.fileno())
-    os.ftruncate(fd, mmap.PAGESIZE)
-    return fd
+CELL_BYTES = mmap.PAGESIZE
 
 
 class Cell:
-    """Written by one worker before each step: a store to memory, no system call."""
+    """Written by one worker before each step: a store to memory, no system call.
+
+    Args:
+        fd: of a file of `CELL_BYTES`, which may be closed afterwards.
+    """
 
     def __init__(self, fd: int) -> None:
-        self._memory = mmap.mmap(fd, mmap.PAGESIZE)
+        self._memory = mmap.mmap(fd, CELL_BYTES)
 
     def write(self, state: int, number: int = 0, place: int = 0, since_s: float = 0.0) -> None:
         _CELL.pack_into(self._memory, 0, state, number, place, since_s)

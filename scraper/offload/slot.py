@@ -50,7 +50,7 @@ class Pool(Protocol):
         """The slot can take a portion."""
 
     def on_refused(self, work: Work, error: ScraperError) -> None:
-        """Setting this work up ended or blocked its worker: nobody should try it again."""
+        """Setting this work up ended or blocked its worker: workers to come shall not try it."""
 
     def on_death(self, slot: Slot, doing: Doing, returncode: int) -> None:
         """Its process has ended; the slot still has its portions, and has been started again if it may be."""
@@ -140,7 +140,11 @@ class Slot:
         self._builds.setdefault(work, self._loop.create_future())
         self.process.send(("build", number, work.factory, work.args))
         if self._deadline is None:
-            self._deadline = self._loop.call_later(self._options.start_timeout_s, self._on_deadline)
+            self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        self._cancel_deadline()
+        self._deadline = self._loop.call_later(self._options.start_timeout_s, self._on_deadline)
 
     def _on_frame(self, what: Any, blobs: list[memoryview], read_cpu_s: float) -> None:
         if self.process is None:  # it was let go, and is read from only so that it can end
@@ -157,26 +161,28 @@ class Slot:
             name, message = refusal
             error = getattr(scraper.errors, name, WorkerStartFailed)(message)
         self._answer(work, error)
-        if not self._builds:
+        if self._builds:
+            self._set_deadline()
+        else:
             self._cancel_deadline()
             self.is_starting = False
             self._pool.on_room()
 
     def _on_deadline(self) -> None:
-        """It is not ready in time: what it sets up, or before that the interpreter, does not come to an end."""
+        """It has not set up a work in time: a factory does not come to its end, or the interpreter to its start."""
         self._deadline = None
         if self.process is None:
             return
         doing = self.process.doing
-        if doing.state == RUNNING:  # a page, and the set-up waits behind it
-            self._deadline = self._loop.call_later(self._options.start_timeout_s, self._on_deadline)
-            return
         timeout_s = self._options.start_timeout_s
         if doing.state == BUILDING:
             self._overdue = not_ready(self._asked[doing.number], timeout_s)
-        else:
+            self.process.kill()
+        elif self.is_starting:
             self._give_up(f"a worker process did not come up within {timeout_s:g} s")
-        self.process.kill()
+            self.process.kill()
+        else:  # a page runs, and the set-up waits behind it
+            self._set_deadline()
 
     def _on_end(self, returncode: int) -> None:
         if self.process is None:

@@ -41,6 +41,7 @@ class ThreadExecutor:
         self.batch_items = options.batch_items
         self._lock = threading.Lock()  # held for a few list operations only, also by the event loop
         self._backlog = Backlog()
+        self._prepared: set[Work] = set()
         self._threads: list[_Thread] = []
         self._idle: list[_Thread] = []
         self._ended: deque[tuple[Job, Result, float]] = deque()  # with the time of its end, for return_s
@@ -51,6 +52,8 @@ class ThreadExecutor:
         self._is_closing = False
 
     async def prepare(self, work: Work) -> None:
+        if work in self._prepared:
+            return
         self._start()
         idle: list[Reply] = []
         busy: list[Reply] = []
@@ -64,6 +67,7 @@ class ThreadExecutor:
                     idle.append(reply)
                     self._wake(thread)
         await first_replies(work, idle, busy, self._options.start_timeout_s)
+        self._prepared.add(work)
 
     def submit(self, job: Job) -> None:
         if not self._threads:
@@ -226,21 +230,25 @@ class _Thread(threading.Thread):
                     unannounced, announced_s = 0, ended_s
             else:
                 work, reply = task
-                function = self._function(work)
+                function = self._functions.get(work)
+                if function is None or isinstance(function, ScraperError):
+                    function = self._set_up(work)
                 executor.answer(reply, function if isinstance(function, ScraperError) else None)
 
-    def _function(self, work: Work) -> Callable[[Any], Any] | ScraperError:
-        function = self._functions.get(work)
-        if function is None or isinstance(function, ScraperError):
-            try:
-                function = self._executor.build(work)
-            except ScraperError as error:
-                function = error
-            self._functions[work] = function
+    def _set_up(self, work: Work) -> Callable[[Any], Any] | ScraperError:
+        function: Callable[[Any], Any] | ScraperError
+        try:
+            function = self._executor.build(work)
+        except ScraperError as error:
+            function = error
+        self._functions[work] = function
         return function
 
     def _run_job(self, job: Job) -> float:
-        function = self._function(job.queue.work)
+        work = job.queue.work
+        function = self._functions.get(work)
+        if function is None:
+            function = self._set_up(work)
         if isinstance(function, ScraperError):
             now_s = time.monotonic()
             self._executor.end(job, Result(failure=setup_failure(function), executor="thread"), now_s)

@@ -12,16 +12,17 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 from scraper.errors import WorkerStartFailed
 from scraper.handlers import main_place
 from scraper.offload.frames import MAX_PIECES, Blob, FrameAssembler, advance, pack
-from scraper.offload.progress import Cell, Doing, create_cell
+from scraper.offload.progress import CELL_BYTES, Cell, Doing
 
 OnFrame = Callable[[Any, list[memoryview], float], None]
 """Takes what a worker sent, its blobs (valid during the call), and the CPU seconds that reading it took."""
@@ -50,21 +51,11 @@ class WorkerProcess:
         self._unsent: list[memoryview] = []
         self._write_cpu_s = 0.0
         self.ended: asyncio.Future[int] = self._loop.create_future()
-        self._socket, theirs = socket.socketpair()
-        lifeline, self._lifeline = os.pipe()
-        cell_fd = create_cell()
-        self._cell = Cell(cell_fd)
         self._last_doing: Doing | None = None
-        self._exit_fd: int | None = None
         try:
-            self._process = _start(theirs.fileno(), lifeline, cell_fd)
+            self._process = self._start()
         except OSError as error:
-            self._release()
             raise WorkerStartFailed(f"a worker process could not be started: {error}") from error
-        finally:
-            theirs.close()
-            os.close(lifeline)
-            os.close(cell_fd)
         self._socket.setblocking(False)
         self._loop.add_reader(self._socket, self._on_readable)
         self._exit_fd = _exit_descriptor(self._process.pid)
@@ -108,6 +99,23 @@ class WorkerProcess:
         if not self.ended.done():
             self._process.kill()
             self._finish(self._process.wait())
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        """Opens what connects both sides, and starts the process with its ends."""
+        with ExitStack() as theirs, ExitStack() as ours:
+            self._socket, their_socket = socket.socketpair()
+            ours.callback(self._socket.close)
+            theirs.callback(their_socket.close)
+            lifeline, our_lifeline = os.pipe()
+            ours.callback(os.close, our_lifeline)
+            theirs.callback(os.close, lifeline)
+            cell = _memory_file(CELL_BYTES)
+            theirs.callback(os.close, cell)
+            self._cell = Cell(cell)
+            ours.callback(self._cell.close)
+            process = _spawn(their_socket.fileno(), lifeline, cell)
+            self._ours = ours.pop_all()
+            return process
 
     def _write(self) -> None:
         try:
@@ -173,16 +181,14 @@ class WorkerProcess:
     def _release(self) -> None:
         self._stop_io()
         self._unsent = []
-        self._socket.close()
-        os.close(self._lifeline)
-        self._cell.close()
+        self._ours.close()
         if self._exit_fd is not None:
             self._loop.remove_reader(self._exit_fd)
             os.close(self._exit_fd)
             self._exit_fd = None
 
 
-def _start(socket_fd: int, lifeline_fd: int, cell_fd: int) -> subprocess.Popen[bytes]:
+def _spawn(socket_fd: int, lifeline_fd: int, cell_fd: int) -> subprocess.Popen[bytes]:
     """Whatever imports here shall import there: the same interpreter, flags and search path.
 
     A process group of its own keeps Ctrl-C away from it even before it can ignore the signal. What functions print
@@ -191,7 +197,7 @@ def _start(socket_fd: int, lifeline_fd: int, cell_fd: int) -> subprocess.Popen[b
     if not sys.executable:
         raise OSError("sys.executable is not set")
     here = str(Path.cwd())
-    path = [entry or here for entry in sys.path]
+    path = [str(entry) or here for entry in sys.path]
     program = (
         f"import sys; sys.path[:] = {path!a}; "
         f"from scraper.offload.worker import main; main({socket_fd}, {lifeline_fd}, {cell_fd})"
@@ -231,3 +237,14 @@ def _exit_descriptor(pid: int) -> int | None:
         return os.pidfd_open(pid)
     except OSError:  # a kernel before 5.3, or a sandbox
         return None
+
+
+def _memory_file(size: int) -> int:
+    """A file descriptor that a worker can inherit, of memory only where the system has such files."""
+    if hasattr(os, "memfd_create"):
+        fd = os.memfd_create("scraper-progress")
+    else:
+        with tempfile.TemporaryFile() as file:
+            fd = os.dup(file.fileno())
+    os.ftruncate(fd, size)
+    return fd

@@ -10,8 +10,8 @@ from typing import Any
 
 from selectolax.lexbor import LexborDocumentOptions, LexborHTMLParser, LexborNode, SelectolaxError
 
-from scraper.parse.nesting import MAX_DEPTH, is_too_deep
-from scraper.parse.protocol import Element, NestingTooDeep, collapse, not_understood, without_xpath
+from scraper.parse.nesting import is_too_deep
+from scraper.parse.protocol import Element, collapse, not_understood, too_deep, without_xpath
 from scraper.parse.source import Source
 
 # Mutation events serve one element, <selectedcontent>; building without them is faster.
@@ -26,7 +26,7 @@ class LexborParser:
     def parse(self, source: Source) -> LexborDocument:
         utf8 = source.markup_utf8
         if is_too_deep(utf8):
-            raise NestingTooDeep(f"more than {MAX_DEPTH:,} levels of elements, for which lexbor takes seconds to hours")
+            raise too_deep("lexbor")
         return LexborDocument(LexborHTMLParser(utf8, options=_OPTIONS))
 
 

@@ -21,7 +21,7 @@ from cssselect.parser import CombinedSelector
 from cssselect.xpath import XPathExpr
 from lxml import etree
 
-from scraper.parse.protocol import Element, NestingTooDeep, collapse, not_understood
+from scraper.parse.protocol import Element, collapse, not_understood, too_deep
 from scraper.parse.source import Source
 
 # Handlers use a few selectors each; the bound is for those that build a new one for every row.
@@ -47,7 +47,7 @@ class LxmlParser:
             root = etree.fromstring(b"<html></html>", self._parser)
         error = self._parser.error_log.last_error
         if error is not None and error.type == etree.ErrorTypes.ERR_RESOURCE_LIMIT:
-            raise NestingTooDeep(f"libxml2 gave up in line {error.line}: {error.message}")
+            raise too_deep("lxml")
         return LxmlDocument(root, utf8, self)
 
 

@@ -8,6 +8,7 @@ that hides its depth among other markup: only a deadline is.
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 MAX_DEPTH = 2_048
 """libxml2's limit too, so that the same pages fail on both. Browsers stop at 512."""
@@ -16,12 +17,13 @@ MAX_DEPTH = 2_048
 # with care. A table or list without end tags gets that far as well, and no farther.
 _SAMPLE_BYTES, _STRIDE_BYTES, _SUSPICIOUS_TAGS = 1_024, 8_192, 64
 
-_TAG = re.compile(rb"<(/?)([a-z][^\s/>]*)", re.IGNORECASE)
+# A tag ends before the next begins; that keeps the search linear where tags have no end.
+_TAG = re.compile(rb"<(/?)([a-z][^\s/<>]*+)[^<>]*+>", re.IGNORECASE)
 
 # These have no content, or are closed by the next of their kind, and so do not pile up.
 _FLAT = frozenset(
-    b"area base br col embed hr img input link meta param source track wbr html head body p li dt dd tr td th "
-    b"thead tbody tfoot colgroup caption option optgroup rp rt".split()
+    b"a area base body br button caption col colgroup dd dt embed head hr html img input li link meta nobr "
+    b"optgroup option p param rp rt source tbody td tfoot th thead tr track wbr".split()
 )
 
 
@@ -30,22 +32,25 @@ def is_too_deep(utf8: bytes) -> bool:
     for start in range(0, len(utf8), _STRIDE_BYTES):
         end = start + _SAMPLE_BYTES
         if utf8.count(b"<", start, end) - 2 * utf8.count(b"</", start, end) > _SUSPICIOUS_TAGS:
-            return _depth(utf8) > MAX_DEPTH
+            return _is_too_deep_by_tags(utf8)
     return False
 
 
-def _depth(utf8: bytes) -> int:
-    """The greatest depth by start and end tags, or the first beyond `MAX_DEPTH`."""
+def _is_too_deep_by_tags(utf8: bytes) -> bool:
     open_tags: list[bytes] = []
+    counts: Counter[bytes] = Counter()
     for match in _TAG.finditer(utf8):
         name = match[2].lower()
         if name in _FLAT:
             continue
         if not match[1]:
             open_tags.append(name)
+            counts[name] += 1
             if len(open_tags) > MAX_DEPTH:
-                return len(open_tags)
-        elif name in open_tags:
-            while open_tags.pop() != name:
-                pass
-    return 0
+                return True
+        elif counts[name] > 0:
+            closed = None
+            while closed != name:
+                closed = open_tags.pop()
+                counts[closed] -= 1
+    return False

@@ -90,6 +90,11 @@ class Page:
         return f"<Page {self.url} {self.status}, {len(self.body):,} bytes, {self._parser.name}, {state}>"
 
     @property
+    def parser_name(self) -> str:
+        """lxml, lexbor, html.parser or bs4."""
+        return self._parser.name
+
+    @property
     def data(self) -> Any:
         """What the request carried."""
         return self.request.data
@@ -198,7 +203,7 @@ class Page:
 
     def vouches_for(self, found: tuple[str, ...]) -> bool:
         """Whether these are what `link_tuple` gave, and so need no second look."""
-        return found is self._links
+        return found == self._links  # the same strings, so this compares pointers
 
     def join(self, reference: str | None) -> str | None:
         """The absolute URL of a reference, in canonical form; None for None, and for what leads to no http or

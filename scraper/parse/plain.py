@@ -75,7 +75,7 @@ def _plain_dict(value: Mapping[Any, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, each in value.items():
         try:
-            result[key if type(key) is str else _key(key)] = _plain(each)
+            result[key if type(key) is str and key.isascii() else _key(key)] = _plain(each)
         except _Odd as odd:
             odd.keys.append(key)
             raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from scraper.errors import ScraperError, SelectorUnsupported
+from scraper.parse.nesting import MAX_DEPTH
 from scraper.parse.source import Source
 
 
@@ -132,6 +133,13 @@ def collapse(text: str) -> str:
 
 def not_understood(selector: str, parser: str, error: Exception) -> SelectorUnsupported:
     return SelectorUnsupported(f"{parser} does not understand {selector!r}: {error}")
+
+
+def too_deep(parser: str) -> NestingTooDeep:
+    return NestingTooDeep(
+        f"the page nests elements more than {MAX_DEPTH:,} deep, which is all that {parser} takes: "
+        "html.parser and bs4 have no bound"
+    )
 
 
 def without_selectors(parser: str) -> SelectorUnsupported:

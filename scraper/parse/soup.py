@@ -102,14 +102,14 @@ def _attr(tag: Tag, name: str, absent: str) -> str:
 def _select(tag: Tag, selector: str) -> list[Element]:
     try:
         return [SoupElement(found) for found in tag.select(selector)]
-    except SelectorSyntaxError as error:
+    except (SelectorSyntaxError, NotImplementedError) as error:
         raise not_understood(selector, "bs4", error) from error
 
 
 def _select_first(tag: Tag, selector: str) -> Element | None:
     try:
         found = tag.select_one(selector)
-    except SelectorSyntaxError as error:
+    except (SelectorSyntaxError, NotImplementedError) as error:
         raise not_understood(selector, "bs4", error) from error
     return None if found is None else SoupElement(found)
 

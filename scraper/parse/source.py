@@ -12,8 +12,8 @@ from scraper.parse.encoding import decode, is_xml, sniff, to_utf8
 _VOID = re.compile("area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr", re.IGNORECASE)
 
 # `<` ends the search for a quote's partner: well-formed XML has none in a value, and time stays linear.
-_EMPTY_TAG = re.compile(r"<([A-Za-z][^\s/<>]*+)((?:\s++(?:[^<>\"'/]|/(?!>)|\"[^\"<]*+\"|'[^'<]*+')*+)?)/>")
-_CDATA = re.compile(r"<!\[CDATA\[(.*?)\]\]>", re.DOTALL)
+_EMPTY_TAG = re.compile(r"<([A-Za-z][^\s/<>]*+)((?:\s++(?:[^<>\"'/]++|/(?!>)|\"[^\"<]*+\"|'[^'<]*+')*)?)/>")
+_CDATA = "<![CDATA["
 
 
 class Source:
@@ -58,7 +58,14 @@ class Source:
 
 
 def _html_of_xml(text: str) -> str:
-    text = _CDATA.sub(lambda match: escape(match[1], quote=False), text)
+    first, *sections = text.split(_CDATA)
+    text = first + "".join(map(_without_cdata, sections))
     return _EMPTY_TAG.sub(
         lambda match: match[0] if _VOID.fullmatch(match[1]) else f"<{match[1]}{match[2]}></{match[1]}>", text
     )
+
+
+def _without_cdata(text: str) -> str:
+    """What follows the start of a CDATA section, with the section's text escaped as HTML."""
+    section, end, rest = text.partition("]]>")
+    return escape(section, quote=False) + rest if end else _CDATA + text

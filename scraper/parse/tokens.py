@@ -12,15 +12,18 @@ from html import unescape
 from html.entities import html5
 from html.parser import HTMLParser
 
-# Possessive throughout: a tag that never ends must not be tried in every possible division.
+# At each place only one alternative fits, so a tag that never ends is not tried in every possible division. Groups
+# are not possessive because Python before 3.11.5 gets those wrong.
 _TAG = re.compile(
     r"""([a-zA-Z][^\s/>]*+)
-        ((?: [\s/]++ | [^\s/>][^\s/>=]*+ (?: \s*+ = \s*+ (?: "[^"]*+" | '[^']*+' | [^\s>"'][^\s>]*+ | (?=>) ) )?+ )*+)
+        ((?: [\s/]++
+           | [^\s/>][^\s/>=]*+ (?: \s*+ = \s*+ (?: "[^"]*+" | '[^']*+' | [^\s>"'][^\s>]*+ | (?=>) ) | (?! \s*+ = ) )
+         )*)
         >""",
     re.VERBOSE,
 )
 _COMMENT_END = re.compile(r"--!?>")
-_ATTRIBUTE = re.compile(r"""([^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"'][^\s>]*+)?))?+""")
+_ATTRIBUTE = re.compile(r"""([^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s>"'][^\s>]*+)?))?""")
 _REFERENCE = re.compile(r"&(?:#[0-9]++;?|#[xX][0-9a-fA-F]++;?|[a-zA-Z][a-zA-Z0-9]*+;?)")
 
 
@@ -42,7 +45,7 @@ def _character(match: re.Match[str]) -> str:
     if reference[1] == "#":
         return unescape(reference)
     name = reference[1:]
-    if name not in html5 or (not name.endswith(";") and match.string[match.end() :][:1] == "="):
+    if name not in html5 or (not name.endswith(";") and match.string[match.end() : match.end() + 1] == "="):
         return reference
     return html5[name]
 
@@ -62,6 +65,12 @@ class TagReader(HTMLParser):
     def handle_data(self, data: str) -> None:
         """Text. Of the elements whose markup is text, two have character references in it all the same."""
         super().handle_data(unescape(data) if self.cdata_elem in ("textarea", "title") else data)
+
+    def close(self) -> None:
+        super().close()
+        if self.cdata_elem is not None and self.rawdata:  # a title or a script that never ends
+            self.handle_data(self.rawdata)
+            self.rawdata = ""
 
     def parse_starttag(self, i: int) -> int:
         match = _TAG.match(self.rawdata, i + 1)

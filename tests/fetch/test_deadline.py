@@ -1,0 +1,138 @@
+"""One time limit for many tasks: the promises of asyncio.timeout."""
+
+import asyncio
+import contextlib
+import gc
+import weakref
+
+import pytest
+
+from scraper.fetch.deadline import TimeLimit
+
+
+async def test_what_takes_too_long_ends_with_a_timeout() -> None:
+    limit = TimeLimit(0.01)
+    with pytest.raises(TimeoutError), limit:
+        await asyncio.Event().wait()
+    limit.close()
+
+
+async def test_what_is_done_in_time_is_left_alone() -> None:
+    limit = TimeLimit(60)
+    with limit:
+        await asyncio.sleep(0)
+    limit.close()
+
+
+async def test_every_task_has_its_own_limit() -> None:
+    limit = TimeLimit(0.01)
+
+    async def endless() -> str:
+        try:
+            with limit:
+                await asyncio.Event().wait()
+        except TimeoutError:
+            return "timeout"
+        return "done"
+
+    async def short() -> str:
+        with limit:
+            await asyncio.sleep(0)
+        return "done"
+
+    ends = await asyncio.gather(endless(), short(), endless(), short())
+    assert list(ends) == ["timeout", "done", "timeout", "done"]
+    assert await endless() == "timeout"  # and again, when all were done with
+    limit.close()
+
+
+async def test_limits_that_end_one_after_the_other_all_end() -> None:
+    """One timer serves them all, and has to be set anew for the next."""
+    limit = TimeLimit(0.02)
+
+    async def endless() -> None:
+        with limit:
+            await asyncio.Event().wait()
+
+    tasks = []
+    for _ in range(3):
+        tasks.append(asyncio.create_task(endless()))
+        await asyncio.sleep(0.005)
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(end) for end in ends] == [TimeoutError] * 3
+    limit.close()
+
+
+async def test_closing_leaves_no_timer() -> None:
+    limit = TimeLimit(60)
+    with limit:
+        pass
+    limit.close()
+    gone = weakref.ref(limit)
+    del limit
+    gc.collect()
+    assert gone() is None
+
+
+async def test_a_task_may_go_on_after_its_timeout() -> None:
+    """It was the limit that cancelled it, so it is not cancelled any more."""
+    limit = TimeLimit(0.01)
+    with contextlib.suppress(TimeoutError), limit:
+        await asyncio.Event().wait()
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    await asyncio.sleep(0)
+    limit.close()
+
+
+async def test_cancelling_is_no_timeout() -> None:
+    limit = TimeLimit(60)
+    entered = asyncio.Event()
+
+    async def work() -> None:
+        with limit:
+            entered.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    limit.close()
+
+
+async def test_a_task_that_is_cancelled_while_it_expires_stays_cancelled() -> None:
+    limit = TimeLimit(0.01)
+    expired = asyncio.Event()
+
+    async def work() -> None:
+        with limit:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                expired.set()
+                await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await expired.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    limit.close()
+
+
+async def test_an_error_of_its_own_is_not_hidden_by_the_timeout() -> None:
+    limit = TimeLimit(0.01)
+
+    async def work() -> None:
+        with limit:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError as exc:
+                raise KeyError("clean-up failed") from exc
+
+    with pytest.raises(KeyError):
+        await asyncio.create_task(work())
+    limit.close()

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from scraper.options import ExecutorName
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing_alive() -> Iterator[None]:
+    """Whatever a test does to a pool: no process, zombies included, and no thread of it is left."""
+    yield
+    assert psutil.Process().children() == []
+    assert [thread for thread in threading.enumerate() if thread.name.startswith("scraper-offload")] == []
+
+
+@pytest.fixture(params=["inline", "thread", "process"])
+def executor(request: pytest.FixtureRequest) -> ExecutorName:
+    name: ExecutorName = request.param
+    return name
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Returns when the condition holds; the time limit of the test says when to stop hoping."""
+    while not condition():
+        await asyncio.sleep(0.002)
