@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from scraper.errors import InvalidOption as InvalidOption
     from scraper.errors import InvalidURL as InvalidURL
     from scraper.errors import ItemNotPlain as ItemNotPlain
+    from scraper.errors import NestingTooDeep as NestingTooDeep
     from scraper.errors import NotRunning as NotRunning
     from scraper.errors import OutputRefused as OutputRefused
+    from scraper.errors import ParseFailed as ParseFailed
     from scraper.errors import ScraperError as ScraperError
     from scraper.errors import SelectorUnsupported as SelectorUnsupported
     from scraper.errors import SinkError as SinkError
@@ -58,8 +60,10 @@ _HOMES = {
         "InvalidOption",
         "InvalidURL",
         "ItemNotPlain",
+        "NestingTooDeep",
         "NotRunning",
         "OutputRefused",
+        "ParseFailed",
         "ScraperError",
         "SelectorUnsupported",
         "SinkError",

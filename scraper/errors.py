@@ -6,6 +6,8 @@
     │   ├── InvalidURL             text that is no URL, or whose scheme is not http or https
     │   ├── HandlerNotImportable   a handler that a worker could not import by its name
     │   └── OutputRefused          an output that cannot be written, or whose format is unknown
+    ├── ParseFailed                a parser could not make a document of a body; its page fails
+    │   └── NestingTooDeep         its elements are nested deeper than the parser goes
     ├── HandlerMisuse              a handler asked for something that cannot be had; its page fails
     │   ├── SelectorUnsupported    the page's parser has no such selectors
     │   └── ItemNotPlain           an item that cannot be turned into plain data
@@ -44,6 +46,14 @@ class HandlerNotImportable(UsageError):
 
 class OutputRefused(UsageError):
     """An output that cannot be written, or whose format is unknown."""
+
+
+class ParseFailed(ScraperError):
+    """A parser could not make a document of a body. Its page fails; the crawl goes on."""
+
+
+class NestingTooDeep(ParseFailed):
+    """A body nests its elements deeper than the parser goes; the rest of the page would be lost, or take minutes."""
 
 
 class HandlerMisuse(ScraperError):

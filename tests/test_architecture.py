@@ -30,6 +30,7 @@ PUBLIC = {
     "Links",
     "MemorySink",
     "MockFetcher",
+    "NestingTooDeep",
     "NotRunning",
     "OffloadOptions",
     "OffloadPool",
@@ -37,6 +38,7 @@ PUBLIC = {
     "PaceOptions",
     "Page",
     "ParquetSink",
+    "ParseFailed",
     "Request",
     "Resolve",
     "Response",
@@ -67,7 +69,7 @@ def test_the_public_names_are_these() -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="Crawlr"):
-        _ = scraper.Crawlr  # type: ignore[attr-defined]
+        _ = scraper.Crawlr
 
 
 def loaded_by(code: str) -> set[str]:

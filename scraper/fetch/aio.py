@@ -103,7 +103,7 @@ class AioFetcher:
         """Closes every connection; attempts under way end as failures."""
         session, self._session = self._session, None
         if session is not None:
-            self._time_limit.close()
+            self._time_limit.close()  # closing a connection does not wake who reads a body from it
             await session.close()
             await self._resolver.close()
 
@@ -120,14 +120,16 @@ class AioFetcher:
         Raises:
             NotRunning: outside of `async with`.
         """
-        if self._session is None:
+        session = self._session
+        if session is None:
             raise NotRunning("the fetcher is not open")
         started_s = monotonic()
         try:
             with self._time_limit:
-                return await self._follow(request, self._first_hop(request), self._session)
+                return await self._follow(request, self._first_hop(request), session)
         except FOREIGN as exc:
-            return failure_of(exc, monotonic() - started_s)
+            error = Refused("closed", "the fetcher was closed meanwhile") if session.closed else exc
+            return failure_of(error, monotonic() - started_s)
 
     def _first_hop(self, request: Request) -> Hop:
         headers = request.headers
@@ -194,7 +196,7 @@ class AioFetcher:
         media_type = essence(response.headers.get(hdrs.CONTENT_TYPE, ""))
         if media_type and not is_wanted(media_type, request.accept):
             await discard_body(response)
-            return Skip("content_type", media_type[:80])
+            return Skip("content_type", media_type[:80].encode("ascii", "replace").decode())
         body, wire_bytes = await read_body(response, self._options.max_body_bytes, self._threads)
         if body and not media_type and not is_wanted("", request.accept) and not looks_like_markup(body):
             return Skip("content_type", "none given, and the body does not begin like HTML or XML")

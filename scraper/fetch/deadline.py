@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from types import TracebackType
 from typing import Any
 
@@ -47,12 +48,16 @@ class TimeLimit:
             raise TimeoutError from error
 
     def close(self) -> None:
+        """Ends whatever is still under way."""
         if self._timer is not None:
             self._timer.cancel()
+        self._expire_until(inf)
 
     def _expire(self) -> None:
-        now_s = self._loop.time()
         self._timer = None
+        self._expire_until(self._loop.time())
+
+    def _expire_until(self, now_s: float) -> None:
         for task, (due_s, _) in self._tasks.items():
             if due_s > now_s:
                 self._timer = self._loop.call_at(due_s, self._expire)

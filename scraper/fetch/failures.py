@@ -10,6 +10,7 @@
     too_many_open_files   yes    this process has no socket left
     connection_error      yes    any other trouble with the connection
     disconnected          yes    the connection was closed before an answer
+    closed                yes    the fetcher was closed meanwhile
     tls                   no     a certificate that does not hold, or no common protocol
     proxy                 yes    a proxy did not connect
     bad_framing           yes    no valid HTTP; perhaps only the rest of another answer on a kept connection
@@ -53,6 +54,7 @@ _RETRYABLE = frozenset(
     {
         "timeout",
         "connect_timeout",
+        "closed",
         "connection_refused",
         "connection_reset",
         "unreachable",
@@ -153,7 +155,8 @@ def http_failure(status: int, phrase: str, retry_after: str | None, latency_s: f
     return Failure(
         Stage.FETCH,
         f"http_{status}",
-        " ".join(phrase.split())[:_MAX_DETAIL],
+        # aiohttp marks bytes that are no UTF-8 as surrogates, which no file could take.
+        " ".join(phrase.encode(errors="replace").decode().split())[:_MAX_DETAIL],
         retryable=is_retryable,
         retry_after_s=parse_retry_after(retry_after) if is_retryable and retry_after else None,
         latency_s=latency_s,

@@ -24,6 +24,7 @@ _OF_THE_BODY = frozenset(
         "transfer-encoding",
     },
 )
+_STRAY_BYTE = re.compile("[\udc80-\udcff]")
 _SCHEME = re.compile(r"[\x00-\x20]*([a-zA-Z][a-zA-Z0-9+.\-]*):")
 
 
@@ -72,6 +73,8 @@ def next_hop(hop: Hop, status: int, location: str | None) -> Hop:
     scheme = _SCHEME.match(location)
     if scheme is not None and scheme[1].lower() not in ("http", "https"):
         raise Refused("redirect_scheme", f"a redirect to {scheme[1].lower()[:20]}: was not followed")
+    # aiohttp marks bytes that are no UTF-8 as surrogates. They stay the bytes they are, as in browsers.
+    location = _STRAY_BYTE.sub(lambda stray: f"%{ord(stray[0]) - 0xDC00:02X}", location)
     url = urls.join(hop.url, location)
     if url is None:
         raise Refused("bad_redirect", "the Location is no URL")

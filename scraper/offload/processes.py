@@ -37,6 +37,9 @@ from scraper.options import OffloadOptions
 # A page that was in so many workers when they died, and was not the running one, is suspected nevertheless.
 _DEATHS_OF_AN_INNOCENT = 3
 
+# A work that was set up before, and so often in a row ended the workers that replaced others, is not tried again.
+_FATAL_BUILDS = 3
+
 # How much a portion's mean run time moves what is expected of the next: a few portions make a change of page type
 # known, and one odd page does not.
 _PACE_WEIGHT = 0.3
@@ -65,6 +68,7 @@ class ProcessExecutor:
         self._backlog = Backlog()
         self._works: dict[Work, int] = {}
         self._refused: dict[Work, ScraperError] = {}
+        self._fatal_builds: dict[Work, int] = {}  # in a row; no entry: it was not set up yet
         self._slots = [Slot(index, options, self._works, self) for index in range(options.worker_count)]
         self._work_numbers = itertools.count()
         self._portion_numbers = itertools.count()
@@ -72,7 +76,7 @@ class ProcessExecutor:
         self._dispatch_handle: asyncio.Handle | None = None
         self._has_room = True
         self._is_closing = False
-        self._batches = self._items = self._returned = self._crashes = self._restarts = 0
+        self._batches = self._items = self._returned = self._crashes = 0
 
     async def prepare(self, work: Work) -> None:
         if work not in self._works:
@@ -87,7 +91,7 @@ class ProcessExecutor:
             # An idle worker's slot has its own eye on the time, and ends the worker too.
             await first_replies(work, idle, busy, None if idle else self._options.start_timeout_s)
         except ScraperError as error:
-            self.on_refused(work, error)
+            self._refuse(work, error)
             raise
         if self._is_broken:
             raise self._why_broken()
@@ -115,7 +119,7 @@ class ProcessExecutor:
             items=self._items,
             returned=self._returned,
             crashes=self._crashes,
-            restarts=self._restarts,
+            restarts=sum(max(0, slot.starts - 1) for slot in self._slots),
         )
 
     async def aclose(self) -> None:
@@ -148,7 +152,21 @@ class ProcessExecutor:
         for slot in self._slots:
             slot.build(work)
 
-    def on_refused(self, work: Work, error: ScraperError) -> None:
+    def on_built(self, work: Work) -> None:
+        self._fatal_builds[work] = 0
+
+    def on_fatal_build(self, work: Work, error: ScraperError) -> bool:
+        # What was set up before was perhaps killed by chance, as any worker may be; what never was is to blame.
+        fatal_builds = self._fatal_builds.get(work, _FATAL_BUILDS - 1) + 1
+        self._fatal_builds[work] = fatal_builds
+        if fatal_builds >= _FATAL_BUILDS:
+            self._refuse(work, error)
+            return True
+        return False
+
+    def _refuse(self, work: Work, error: ScraperError) -> None:
+        """Fails what waits for this work; workers to come do not set it up."""
+        self._fatal_builds.pop(work, None)
         self._works.pop(work, None)
         self._refused[work] = error
         self._fail(self._backlog.take_work(work), setup_failure(error))
@@ -263,7 +281,6 @@ class ProcessExecutor:
         portions, slot.portions = slot.portions, {}
         slot.late_portion = None
         self._crashes += bool(portions)
-        self._restarts += slot.process is not None
         again = []
         for number, portion in portions.items():
             for index, job in portion.jobs.items():

@@ -18,8 +18,13 @@ from scraper.offload.values import Work
 from scraper.offload.worker_process import WorkerProcess
 from scraper.options import OffloadOptions
 
-# A worker that ends so often in a row without a page to blame (at its start, or idle) is not started again.
-_FRUITLESS_STARTS = 3
+# A worker that ends so often in a row without a page to blame (at its start, or idle) is not started again. Where
+# none has ever come up, the sentence that says so shall not be long in coming.
+_FRUITLESS_STARTS = 6
+_FRUITLESS_FIRST_STARTS = 3
+
+# Doubles with each fruitless start: what kills workers, such as a lack of memory, may pass within some seconds.
+_PAUSE_S = 0.1
 
 
 class Portion:
@@ -49,11 +54,14 @@ class Pool(Protocol):
     def on_room(self) -> None:
         """The slot can take a portion."""
 
-    def on_refused(self, work: Work, error: ScraperError) -> None:
-        """Setting this work up ended or blocked its worker: workers to come shall not try it."""
+    def on_built(self, work: Work) -> None:
+        """The worker has set this work up."""
+
+    def on_fatal_build(self, work: Work, error: ScraperError) -> bool:
+        """Setting this work up has ended or blocked the worker. Whether workers shall not try it again."""
 
     def on_death(self, slot: Slot, doing: Doing, returncode: int) -> None:
-        """Its process has ended; the slot still has its portions, and has been started again if it may be."""
+        """Its process has ended; the slot still has its portions, and is started again if it may be."""
 
 
 class Slot:
@@ -76,9 +84,12 @@ class Slot:
         self._deadline: asyncio.TimerHandle | None = None
         self._asked: dict[int, Work] = {}
         self._fruitless = 0
+        self._was_ready = False
+        self._restart: asyncio.TimerHandle | None = None
         self._overdue: WorkerStartFailed | None = None
         self.process: WorkerProcess | None = None
         self.portions: dict[int, Portion] = {}
+        self.starts = 0
         self.is_starting = False
         self.late_portion: int | None = None  # it gave its rest back, and runs a page that takes long
         self.why_given_up: str | None = None
@@ -103,16 +114,23 @@ class Slot:
             except WorkerStartFailed as error:
                 self._count_fruitless(str(error))
                 continue
+            self.starts += 1
             self.is_starting = True
             for work in self._works:
                 self._ask(work)
             break
 
+    def _start_again(self) -> None:
+        self._restart = None
+        self.start()
+        if self.why_given_up is not None:
+            self._pool.on_room()  # there will be none: it may have been the last slot
+
     def build(self, work: Work) -> None:
         """Has the worker set up a work, which stands among the works already."""
         if self.process is not None:
             self._ask(work)
-        else:
+        elif self._restart is None:
             self.start()
 
     def pending_build(self, work: Work) -> Reply | None:
@@ -160,12 +178,15 @@ class Slot:
         if refusal is not None:
             name, message = refusal
             error = getattr(scraper.errors, name, WorkerStartFailed)(message)
+        else:
+            self._pool.on_built(work)
         self._answer(work, error)
         if self._builds:
             self._set_deadline()
         else:
             self._cancel_deadline()
             self.is_starting = False
+            self._was_ready = True
             self._pool.on_room()
 
     def _on_deadline(self) -> None:
@@ -197,20 +218,26 @@ class Slot:
                 f"a worker process ended ({describe_exit(returncode)}) while it set up {work.title!r}"
             )
             self._overdue = None
-            self._answer(work, error)
-            self._pool.on_refused(work, error)
+            if self._pool.on_fatal_build(work, error):
+                self._answer(work, error)
         elif not (doing.state == RUNNING and self.portions):
             self._count_fruitless(f"a worker process ended ({describe_exit(returncode)}) without a page")
-        self.start()
+        if self._was_ready and self._fruitless:
+            self._restart = self._loop.call_later(_PAUSE_S * 2**self._fruitless, self._start_again)
+        else:
+            self.start()
         self._pool.on_death(self, doing, returncode)
 
     def _count_fruitless(self, why: str) -> None:
         self._fruitless += 1
-        if self._fruitless >= _FRUITLESS_STARTS:
-            self._give_up(f"{why}, {_FRUITLESS_STARTS} times in a row")
+        if self._fruitless >= (_FRUITLESS_STARTS if self._was_ready else _FRUITLESS_FIRST_STARTS):
+            self._give_up(f"{why}, {self._fruitless} times in a row")
 
     def _give_up(self, why: str) -> None:
         self.why_given_up = self.why_given_up or why
+        if self._restart is not None:
+            self._restart.cancel()
+            self._restart = None
         self._cancel_deadline()
         for work in list(self._builds):
             self._answer(work, WorkerStartFailed(why))

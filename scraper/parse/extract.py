@@ -16,14 +16,21 @@ from traceback import walk_tb
 from typing import Any
 
 from scraper import urls
-from scraper.errors import HandlerMisuse, HandlerNotImportable, ItemNotPlain, SelectorUnsupported, UsageError
+from scraper.errors import (
+    HandlerMisuse,
+    HandlerNotImportable,
+    ItemNotPlain,
+    NestingTooDeep,
+    ParseFailed,
+    SelectorUnsupported,
+    UsageError,
+)
 from scraper.handlers import resolve
 from scraper.model import Extraction, Failure, Headers, Links, Request, Response, Stage
 from scraper.options import ParserName
 from scraper.parse.page import Page
 from scraper.parse.parsers import make_parser
 from scraper.parse.plain import is_record, to_plain
-from scraper.parse.protocol import NestingTooDeep, ParseFailed
 
 Handler = Callable[[Page], Any]
 

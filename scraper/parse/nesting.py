@@ -1,7 +1,7 @@
 """How deep a body nests its elements, before a parser finds out.
 
 lexbor's time grows with the square of the depth: 0.1 s at 8,000 levels, 20 s at 100,000. What is here notices
-pages that are made of nesting, at 2 % of the time that lexbor takes for others. It is no proof against a page
+pages that are made of nesting, for 0.01 ms in 40 KB, where lexbor takes 0.25. It is no proof against a page
 that hides its depth among other markup: only a deadline is.
 """
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 from scraper import urls
+from scraper.errors import ParseFailed
 from scraper.handlers import name_of
 from scraper.model import Headers, Request
 from scraper.options import ParserName
 from scraper.parse.parsers import make_parser
-from scraper.parse.protocol import Document, Element, ParseFailed, Parser
+from scraper.parse.protocol import Document, Element, Parser
 from scraper.parse.source import Source
 
 _MAY_HAVE_BASE = re.compile(rb"<base", re.IGNORECASE)

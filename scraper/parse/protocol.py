@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from scraper.errors import ScraperError, SelectorUnsupported
+from scraper.errors import NestingTooDeep, SelectorUnsupported
 from scraper.parse.nesting import MAX_DEPTH
 from scraper.parse.source import Source
-
-
-class ParseFailed(ScraperError):
-    """A parser could not make a document of a body."""
-
-
-class NestingTooDeep(ParseFailed):
-    """A body nests its elements deeper than the parser goes; the rest of the page would be lost, or take minutes."""
 
 
 class Element(Protocol):

@@ -18,6 +18,7 @@ from tests.fetch.peer import HTML, Peer, Step, answer, turns
 
 ASKED, HANG, RESET, TURNS = Step.ASKED, Step.HANG, Step.RESET, Step.TURNS
 
+PAGE = answer(b"<p>page")
 GOOD = [
     "ok",
     "until-close",
@@ -109,7 +110,7 @@ async def test_an_attempt_ends_at_its_deadline(site: FixtureServer, path: str) -
     assert isinstance(got, Failure)
     assert (got.reason, got.retryable) == ("timeout", True)
     assert got.latency_s is not None
-    assert got.latency_s >= 0.3
+    assert got.latency_s > 0
 
 
 async def test_the_deadline_counts_redirects_together() -> None:
@@ -192,6 +193,9 @@ async def test_unusual_good_answers(head: bytes, status: int) -> None:
         (HTML + b"Transfer-Encoding: surprise\r\n\r\nbody", "bad_framing"),
         (HTML + b"Content-Length: 18446744073709551615\r\n\r\nbody", "body_too_large"),
         (HTML + b"Content-Length: 99999999999999999999999\r\n\r\nbody", "bad_framing"),
+        (HTML + b"Content-Length: \r\n\r\nbody", "bad_framing"),
+        (HTML + b"Content-Length: 1_0\r\n\r\n0123456789", "bad_framing"),
+        (HTML + b"Content-Length: 4, 4\r\n\r\nbody", "bad_framing"),
         (HTML + b"X: a\0b\r\nContent-Length: 0\r\n\r\n", "bad_framing"),
         (b"HTTP/1.1 200 " + b"O" * 100_000 + b"\r\nContent-Length: 0\r\n\r\n", "header_too_large"),
     ],
@@ -235,6 +239,29 @@ async def test_headers_that_are_not_utf_8_are_latin_1() -> None:
         got = await attempt(peer.url)
     assert isinstance(got, Response)
     assert ("X-Old", "café") in got.headers
+
+
+async def test_bytes_that_are_no_text_never_leave_as_broken_text() -> None:
+    """A reason or a detail goes into files, and a lone surrogate would break the whole file."""
+    pages = (
+        b"HTTP/1.1 404 Caf\xe9\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: caf\xe9/\xe9\r\nContent-Length: 0\r\n\r\n",
+        HTML + b"Content-Encoding: caf\xe9\r\nContent-Length: 1\r\n\r\nx",
+        HTML + b"Transfer-Encoding: caf\xe9\r\n\r\nx",
+    )
+    for page in pages:
+        async with Peer((ASKED, page)) as peer:
+            got = await attempt(peer.url)
+        assert not isinstance(got, Response)
+        got.detail.encode()
+
+
+async def test_a_location_that_is_no_utf_8_leads_where_its_bytes_say() -> None:
+    moved = b"HTTP/1.1 302 Found\r\nLocation: /caf\xe9?%b\r\nContent-Length: 0\r\n\r\n" % "ü".encode()
+    async with Peer((ASKED, moved.replace(b"?\xc3\xbc", b""), ASKED, moved.replace(b"\xe9", b""), ASKED, PAGE)) as peer:
+        got = await attempt(peer.url)
+    assert isinstance(got, Response)
+    assert [request.split()[1] for request in peer.requests] == [b"/", b"/caf%E9", b"/caf?%C3%BC"]
 
 
 async def test_wire_bytes_are_counted_before_unpacking(site: FixtureServer) -> None:
@@ -557,11 +584,22 @@ async def test_cancelling_closes_the_connection(script: tuple[bytes | Step, ...]
         await peer.until_open(0)
 
 
-async def test_closing_ends_what_is_under_way() -> None:
-    async with Peer((ASKED, HANG)) as peer:
+@pytest.mark.parametrize(
+    "script",
+    [
+        (ASKED, HANG),
+        (ASKED, HTML + b"Content-Length: 9\r\n\r\nhalf", HANG),
+        (ASKED, answer(b"", "Location: /b", status="302 Found"), ASKED, HANG),
+        (ASKED, answer(b"", "Location: /b", status="302 Found")[:-1], HANG),
+        (ASKED, b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nhalf", HANG),
+    ],
+)
+async def test_closing_ends_what_is_under_way(script: tuple[bytes | Step, ...]) -> None:
+    async with Peer(script) as peer:
         async with AioFetcher(FetchOptions(), open_gate, 1) as fetcher:
             task = asyncio.create_task(fetcher.fetch(Request(peer.url)))
-            await peer.until_asked(1)
+            await peer.until_asked(script.count(ASKED))
+            await turns()
         got = await task
     assert isinstance(got, Failure)
-    assert got.stage is Stage.FETCH
+    assert (got.stage, got.reason, got.retryable) == (Stage.FETCH, "closed", True)

@@ -3,13 +3,13 @@
 import random
 
 import pytest
-from scraper.urls import Scope
 
 from scraper.errors import InvalidURL
 from scraper.frontier import MemoryFrontier
 from scraper.frontier.retry import RetryPolicy
 from scraper.model import Failure, Lease, Outcome, Request, Skip, Stage, State
 from scraper.options import PaceOptions, ScopeName
+from scraper.urls import Scope
 
 SITE = "http://site.test/"
 

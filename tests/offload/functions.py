@@ -175,3 +175,16 @@ def fork_and_exit(seconds: float) -> None:
 def set_up_slowly(started: str, go: str) -> Callable[[Any], Any]:
     touch_and_wait((started, go))
     return identity
+
+
+def dying_idle(flag: str) -> Callable[[Any], Any]:
+    """Set up well; while the file exists, the process ends a moment later."""
+    if Path(flag).exists():
+        threading.Timer(0.05, os._exit, (7,)).start()
+    return identity
+
+
+def dying_at_set_up(flag: str) -> Callable[[Any], Any]:
+    if Path(flag).exists():
+        os._exit(8)
+    return identity

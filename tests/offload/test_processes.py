@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from scraper.errors import WorkerStartFailed
-from scraper.offload import ExecutorStatistics, OffloadPool, Result, Work
+from scraper.offload import ExecutorStatistics, OffloadPool, Result, Work, slot
 from scraper.options import OffloadOptions
 from tests.offload import functions
 from tests.offload.conftest import until
@@ -95,6 +95,43 @@ async def test_a_worker_that_is_killed_while_idle_is_replaced() -> None:
         await until(lambda: statistics(pool).restarts == 1)
         assert await pool.run(None) != first
         assert statistics(pool).crashes == 0
+
+
+async def test_workers_that_die_again_and_again_while_idle_are_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No page is to blame, and starting workers for ever would not help."""
+    monkeypatch.setattr(slot, "_PAUSE_S", 0.001)
+    results: list[Result] = []
+    flag = tmp_path / "flag"
+    work = Work("tests.offload.functions:dying_idle", (str(flag),))
+    async with OffloadPool(executor="process", workers=1) as pool, pool.lane(work) as lane:
+        flag.touch()
+        workers()[0].kill()
+        await until(lambda: statistics(pool).restarts == 5 and not workers())
+        lane.submit("page", 4, results.append)
+        await until(lambda: results)
+    assert results[0].failure is not None
+    assert results[0].failure.reason == "worker_start_failed"
+    assert results[0].failure.detail.endswith("(exit code 7) without a page, 6 times in a row")
+
+
+async def test_a_work_that_cannot_be_set_up_again_is_given_up_and_others_are_not(tmp_path: Path) -> None:
+    """Its file was changed while the crawl ran, say. Once may be chance, so it is tried again."""
+    results: list[Result] = []
+    flag = tmp_path / "flag"
+    work = Work("tests.offload.functions:dying_at_set_up", (str(flag),))
+    async with OffloadPool(executor="process", workers=1) as pool, pool.lane(DOUBLE) as other, pool.lane(work) as lane:
+        flag.touch()
+        workers()[0].kill()
+        lane.submit("page", 4, results.append)
+        await until(lambda: results)
+        other.submit(4, 4, results.append)
+        await until(lambda: len(results) == 2)
+        assert statistics(pool).restarts == 4  # three times with it, once without
+    assert results[0].failure is not None
+    assert "ended (exit code 8) while it set up" in results[0].failure.detail
+    assert results[1].value == 8
 
 
 async def test_a_page_whose_worker_was_killed_by_chance_runs_again(tmp_path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from scraper.errors import NestingTooDeep
 from scraper.model import Links
 from scraper.parse.outline import outline
 from scraper.parse.page import Page
-from scraper.parse.protocol import NestingTooDeep
 
 from .conftest import MakePage
 
