@@ -234,7 +234,7 @@ def test_an_adopted_main_runs_when_it_is_needed(scripts: Path, monkeypatch: pyte
 
 
 def test_an_adopted_main_that_does_not_import_is_told(scripts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(scripts, "script.py", "import sys\nsys.argv[9]\ndef parse(page): pass")
+    path = write(scripts, "script.py", "import sys\nsys.argv[999]\ndef parse(page): pass")
     monkeypatch.setitem(sys.modules, "__main__", handlers.AdoptedMain(str(path)))
     with pytest.raises(HandlerNotImportable, match=r"does not import: IndexError: .* \(script\.py:2\)"):
         resolve(f"{path}:parse")

@@ -38,7 +38,7 @@ from scraper.options import OffloadOptions
 _DEATHS_OF_AN_INNOCENT = 3
 
 # A work that was set up before, and so often in a row ended the workers that replaced others, is not tried again.
-_FATAL_BUILDS = 3
+_FATAL_BUILDS = 5
 
 # How much a portion's mean run time moves what is expected of the next: a few portions make a change of page type
 # known, and one odd page does not.
