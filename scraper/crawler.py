@@ -377,8 +377,10 @@ def _split(seeds: tuple[Seeds, ...]) -> tuple[list[Request], AsyncIterator[Reque
     first: list[Request] = []
     later: list[AsyncIterable[Seed]] = []
     for seed in seeds:
-        if isinstance(seed, str | Request):
-            first.append(_request(seed))
+        if isinstance(seed, str):
+            first.append(Request(seed))
+        elif isinstance(seed, Request):
+            first.append(seed)
         elif isinstance(seed, AsyncIterable):
             later.append(seed)
         else:

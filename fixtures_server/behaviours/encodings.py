@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip as gzip_format
+import importlib
+import sys
 import zlib
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fixtures_server.behaviours.behaviour import Behaviour, page
 from fixtures_server.exchange import HTML_HEADERS
@@ -138,17 +140,18 @@ def _brotli_bomb(megabytes: int) -> bytes:
 
 @lru_cache(maxsize=2)
 def _zstd_bomb(megabytes: int) -> bytes:
-    import zstandard  # noqa: PLC0415
-
-    packer = zstandard.ZstdCompressor().compressobj()
+    packer = _zstd_module().ZstdCompressor()
     spaces = b" " * _MEGABYTE
     return b"".join([*(packer.compress(spaces) for _ in range(megabytes)), packer.flush()])
 
 
 def _zstd(data: bytes) -> bytes:
-    import zstandard  # noqa: PLC0415
+    return bytes(_zstd_module().compress(data))
 
-    return zstandard.ZstdCompressor().compress(data)
+
+def _zstd_module() -> Any:
+    # Part of Python from 3.14 on; before, the same module is a package of its own.
+    return importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 
 BEHAVIOURS = (

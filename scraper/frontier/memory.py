@@ -55,7 +55,7 @@ class MemoryFrontier:
             return None
         entry.attempts += 1
         self._leased[entry.key] = entry
-        request = entry.request if isinstance(entry.request, Request) else Request(entry.request)
+        request = entry.request if isinstance(entry.request, Request) else Request.plain(entry.request)
         return Lease(request, entry.key, entry.depth, entry.attempts)
 
     def next_ready_s(self) -> float | None:

@@ -109,7 +109,7 @@ class _Extractor:
     def __call__(self, payload: tuple[Any, ...]) -> tuple[Any, ...]:
         fields, url, status, headers, body = payload
         wall_s, cpu_s = time.perf_counter(), time.thread_time()
-        request = Request(fields) if isinstance(fields, str) else Request.from_tuple(fields)
+        request = Request.plain(fields) if isinstance(fields, str) else Request.from_tuple(fields)
         page = Page(request=request, url=url, status=status, headers=Headers(headers), body=body, parser=self._parser)
         try:
             handler = self._handler(request.handler)

@@ -3,6 +3,7 @@
 import gzip
 import json
 import re
+import sys
 import zlib
 from collections.abc import Callable
 from http.client import HTTPConnection, IncompleteRead, RemoteDisconnected
@@ -11,10 +12,14 @@ from urllib.parse import urljoin, urlsplit
 
 import brotli
 import pytest
-import zstandard
 
 from fixtures_server import FixtureServer
 from fixtures_server.behaviours import BEHAVIOURS, answers, bodies, encodings, framing, pacing
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 Ask = Callable[..., Any]
 Send = Callable[[str, bytes], bytes]
@@ -245,7 +250,7 @@ def _inflate_raw(data: bytes) -> bytes:
 
 
 def _unzstd(data: bytes) -> bytes:
-    return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    return zstd.decompress(data)
 
 
 @pytest.mark.parametrize(
