@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from scraper import urls
 from scraper.crawl import Crawl
@@ -384,7 +384,7 @@ def _split(seeds: tuple[Seeds, ...]) -> tuple[list[Request], AsyncIterator[Reque
         elif isinstance(seed, AsyncIterable):
             later.append(seed)
         else:
-            first.extend(_request(one) for one in seed)
+            first.extend(_request(one) for one in cast("Iterable[Seed]", seed))
     if not first and not later:
         raise UsageError("nothing to crawl: give at least one URL")
 

@@ -173,7 +173,8 @@ class Links:
 
 
 class Lease(NamedTuple):
-    """A request that may be fetched now; its host's slot is taken until the outcome is committed.
+    """A request that may be fetched now. Its host's slot is taken until it is fetched, and it is the crawl's until
+    its outcome is committed.
 
     Args:
         request: what to fetch.

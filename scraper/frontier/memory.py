@@ -54,9 +54,18 @@ class MemoryFrontier:
         if entry is None:
             return None
         entry.attempts += 1
+        entry.holds_slot = True
         self._leased[entry.key] = entry
         request = entry.request if isinstance(entry.request, Request) else Request.plain(entry.request)
         return Lease(request, entry.key, entry.depth, entry.attempts)
+
+    def fetched(self, lease: Lease) -> None:
+        self._free_slot(self._leased[lease.key])
+
+    def _free_slot(self, entry: Entry) -> None:
+        if entry.holds_slot:
+            entry.holds_slot = False
+            self._schedule.free(entry.host)
 
     def next_ready_s(self) -> float | None:
         return self._schedule.next_ready_s()
@@ -65,7 +74,7 @@ class MemoryFrontier:
         entry = self._leased.pop(lease.key)
         entry.attempts -= 1
         self._schedule.push(entry)
-        self._schedule.free(entry.host)
+        self._free_slot(entry)
 
     def settle(self, outcomes: Sequence[Outcome], now_s: float) -> list[Outcome]:
         return [self._settle(outcome, now_s) for outcome in outcomes]
@@ -96,7 +105,7 @@ class MemoryFrontier:
                 self._known[key] = None
                 self._count_end(outcome)
                 self._admit_discovered(outcome, entry.depth + 1)
-            self._schedule.free(entry.host)
+            self._free_slot(entry)
 
     def _count_end(self, outcome: Outcome) -> None:
         self._ends[outcome.state] += 1

@@ -52,6 +52,9 @@ class Frontier(Protocol):
     def lease(self, now_s: float) -> Lease | None:
         """The next request whose host may be contacted now, or None."""
 
+    def fetched(self, lease: Lease) -> None:
+        """The site has nothing more to do with this lease: its host's slot is free for another."""
+
     def next_ready_s(self) -> float | None:
         """The time at which a request becomes ready by waiting alone; None if only a commit or add can help."""
 

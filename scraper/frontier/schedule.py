@@ -28,6 +28,7 @@ class Entry:
     Args:
         request: the whole request, or only its URL where that says everything.
         is_queued: waits in its host's queue; the copy there with another depth is stale.
+        holds_slot: is being fetched.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Entry:
     priority: int = 0
     attempts: int = 0
     is_queued: bool = False
+    holds_slot: bool = False
 
 
 @dataclass(slots=True, eq=False)

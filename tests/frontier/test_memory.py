@@ -197,6 +197,19 @@ async def test_a_page_behind_a_redirect_is_not_fetched_again_under_its_own_url()
     assert front.statistics().seen == 1
 
 
+async def test_a_slot_is_free_when_the_page_is_fetched_not_when_it_is_committed() -> None:
+    """Parsing is no load on the site: a host with eight slots must not wait for eight pages to be parsed."""
+    front = frontier(per_host=1)
+    await front.add([Request(SITE), Request(SITE + "b")])
+    first = lease(front)
+    assert front.lease(0.0) is None
+    front.fetched(first)
+    second = lease(front)
+    front.fetched(second)
+    await finish(front, done(first), done(second))
+    assert front.statistics().hosts == 0
+
+
 async def test_a_released_lease_comes_back_with_its_attempt_uncounted() -> None:
     front = frontier()
     await front.add([Request(SITE)])
