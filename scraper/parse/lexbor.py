@@ -68,16 +68,22 @@ class LexborDocument:
         return next((href for node in self._of("base") if (href := _attr(node, "href")) is not None), None)
 
     def hrefs(self) -> list[str]:
-        # Neither looks into templates. `tags` is the faster one.
-        nodes = self.tree.css("a, area") if self._of("area") else self.tree.tags("a")
-        return [href for node in nodes if (href := node.attrs.sget("href", None)) is not None]
+        return [href for node in self._of("a") if (href := node.attrs.sget("href", None)) is not None]
 
     def _of(self, tag: str) -> list[LexborNode]:
-        return [node for node in self._rare if node.tag == tag]
+        return self._marked.get(tag, [])
 
     @cached_property
-    def _rare(self) -> list[LexborNode]:
-        return self.tree.css("area, base, link, meta")  # in one pass, because most pages lack most of them
+    def _marked(self) -> dict[str, list[LexborNode]]:
+        """What links and headers are made of, by tag, area among a. One pass finds all of it, and a pass is what costs.
+
+        Like selectors everywhere it does not look into templates.
+        """
+        found: dict[str, list[LexborNode]] = {}
+        for node in self.tree.css("a, area, base, link, meta"):
+            tag = node.tag
+            found.setdefault("a" if tag == "area" else tag or "", []).append(node)
+        return found
 
     def css(self, selector: str) -> list[Element]:
         return [LexborElement(node) for node in _select(self.tree, selector)]
