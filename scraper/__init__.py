@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scraper.crawler import Crawler as Crawler
+    from scraper.errors import FunctionFailed as FunctionFailed
     from scraper.errors import HandlerNotImportable as HandlerNotImportable
     from scraper.errors import InvalidOption as InvalidOption
     from scraper.errors import InvalidURL as InvalidURL
@@ -56,6 +57,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "scraper.crawler": ["Crawler"],
     "scraper.errors": [
+        "FunctionFailed",
         "HandlerNotImportable",
         "InvalidOption",
         "InvalidURL",

@@ -11,6 +11,7 @@
     ├── HandlerMisuse              a handler asked for something that cannot be had; its page fails
     │   ├── SelectorUnsupported    the page's parser has no such selectors
     │   └── ItemNotPlain           an item that cannot be turned into plain data
+    ├── FunctionFailed             a function that ran in a pool gave no value
     ├── WorkerError                the place where parsing runs
     │   ├── WorkerStartFailed      a worker that did not come up
     │   └── WorkerCrashed          a worker that died under a page
@@ -66,6 +67,10 @@ class SelectorUnsupported(HandlerMisuse):
 
 class ItemNotPlain(HandlerMisuse, TypeError):
     """An item holds a value that has no plain form (text, number, bool, None, list, dict)."""
+
+
+class FunctionFailed(ScraperError):
+    """A function that ran in a pool gave no value; the message says why. Raised by `Result.unwrap`."""
 
 
 class WorkerError(ScraperError):

@@ -21,6 +21,7 @@ PUBLIC = {
     "CsvSink",
     "Failure",
     "FetchOptions",
+    "FunctionFailed",
     "HandlerNotImportable",
     "InvalidOption",
     "InvalidURL",

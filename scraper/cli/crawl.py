@@ -9,6 +9,7 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ class _Command:
         crawler = self._crawler
         interrupts = Interrupts(crawler.stop)
         try:
-            with interrupts.installed(), self._progress() as progress:
+            # What a handler prints in this process must not stand among the items, and in worker processes it does not.
+            with interrupts.installed(), self._progress() as progress, redirect_stdout(sys.stderr):
                 async with crawler:
                     await crawler.run(
                         *self._seeds,

@@ -118,7 +118,8 @@ class Schedule:
         """Gives back the slot that a popped entry held."""
         host = self._hosts[name]
         host.under_way -= 1
-        self._offer(host)
+        if name not in self._ready_since:  # else it had a slot to spare, and keeps its place
+            self._offer(host)
 
     def _offer(self, host: _Host) -> None:
         """Puts a host in its place among the ready ones, or takes it out."""

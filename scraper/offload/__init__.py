@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from scraper.offload.lane import Lane as Lane
     from scraper.offload.pool import OffloadPool as OffloadPool
     from scraper.offload.values import ExecutorStatistics as ExecutorStatistics
-    from scraper.offload.values import FunctionFailed as FunctionFailed
     from scraper.offload.values import PoolStatistics as PoolStatistics
     from scraper.offload.values import Result as Result
     from scraper.offload.values import Strategy as Strategy
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 _HOME = {
     "ExecutorStatistics": "scraper.offload.values",
-    "FunctionFailed": "scraper.offload.values",
     "Lane": "scraper.offload.lane",
     "OffloadPool": "scraper.offload.pool",
     "PoolStatistics": "scraper.offload.values",
@@ -39,7 +37,6 @@ _HOME = {
 
 __all__ = [
     "ExecutorStatistics",
-    "FunctionFailed",
     "Lane",
     "OffloadPool",
     "PoolStatistics",

@@ -6,16 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scraper.errors import ScraperError, WorkerCrashed, WorkerStartFailed
+from scraper.errors import FunctionFailed, ScraperError, WorkerCrashed, WorkerStartFailed
 from scraper.handlers import name_of
 from scraper.model import Failure
 from scraper.options import ExecutorName
 
 Known = Literal["releases_gil", "holds_gil", "unknown"]
-
-
-class FunctionFailed(ScraperError):
-    """A function that ran in a pool gave no value; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

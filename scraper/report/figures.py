@@ -33,6 +33,8 @@ def rate(pages_per_s: float | None) -> str:
 def milliseconds(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return NOTHING
+    if abs(value) < 0.005:  # less than any clock here tells apart
+        return "0 ms"
     return f"{short(value)} ms" if abs(value) < 1000 else f"{short(value / 1000)} s"
 
 

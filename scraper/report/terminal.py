@@ -32,7 +32,7 @@ from scraper.report.words import (
 _MOST_REASONS = 8
 _MOST_PAGES = 5
 _MOST_CHARACTERS = 200
-_BAR = 20  # characters of the longest bar
+_BAR = 14  # characters of the longest bar
 _WIDE = 110  # columns that leave room for bars and for every number
 _COLOURS = MappingProxyType({"inline": "bright_black", "thread": "yellow", "process": "blue", "interpreter": "magenta"})
 

@@ -28,6 +28,7 @@ class OutputFile:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
+        self._stdout = sys.stdout  # as it is now: whoever made this may send prints elsewhere before it is opened
         self.length_bytes = 0
         self._raw: io.FileIO | None = None
         self._is_regular = False
@@ -54,8 +55,8 @@ class OutputFile:
 
     def _standard_output(self) -> io.FileIO:
         try:
-            sys.stdout.flush()
-            return io.FileIO(sys.stdout.fileno(), "wb", closefd=False)
+            self._stdout.flush()
+            return io.FileIO(self._stdout.fileno(), "wb", closefd=False)
         except (AttributeError, ValueError) as exc:
             raise OutputRefused("there is no standard output here: name a file instead of -") from exc
 

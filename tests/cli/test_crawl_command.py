@@ -113,6 +113,16 @@ def test_a_handler_of_a_file_runs(site: FixtureServer, tmp_path: Path, executor:
         assert set(items[0]) == {"url", "title"}
 
 
+@pytest.mark.parametrize("executor", ["inline", "thread", "process"])
+def test_what_a_handler_prints_does_not_stand_among_the_items(
+    site: FixtureServer, tmp_path: Path, executor: str
+) -> None:
+    (tmp_path / "loud.py").write_text("def parse(page):\n    print('look here')\n    yield {'url': page.url}\n")
+    run = scraper("crawl", site.url, "--handler", f"{tmp_path}/loud.py:parse", "--executor", executor, "--output", "-")
+    assert json.loads(run.stdout) == {"url": site.url}
+    assert "look here" in run.stderr
+
+
 def test_urls_come_from_a_file_and_from_standard_input(site: FixtureServer, tmp_path: Path) -> None:
     (tmp_path / "urls.txt").write_text(f"# seeds\n{site.url_of(1)}\n\n{site.url_of(2)}\n")
     run = scraper("crawl", "--urls", tmp_path / "urls.txt", "--max-depth", 0, "--output", "-", "--quiet")

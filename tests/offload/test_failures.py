@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from scraper.errors import WorkerCrashed
+from scraper.errors import FunctionFailed, WorkerCrashed
 from scraper.model import Stage
-from scraper.offload import FunctionFailed, OffloadPool, Result
+from scraper.offload import OffloadPool, Result
 from scraper.options import ExecutorName, OffloadOptions
 from tests.offload import functions
 

@@ -14,9 +14,16 @@ from typing import Any
 import psutil
 import pytest
 
-from scraper.errors import HandlerNotImportable, InvalidOption, NotRunning, UsageError, WorkerStartFailed
+from scraper.errors import (
+    FunctionFailed,
+    HandlerNotImportable,
+    InvalidOption,
+    NotRunning,
+    UsageError,
+    WorkerStartFailed,
+)
 from scraper.model import Failure, Stage
-from scraper.offload import FunctionFailed, OffloadPool, Result, Work
+from scraper.offload import OffloadPool, Result, Work
 from scraper.options import ExecutorName, OffloadOptions
 from tests.offload import functions
 from tests.offload.conftest import until

@@ -4,9 +4,9 @@ import pickle
 
 import pytest
 
-from scraper.errors import HandlerNotImportable, WorkerCrashed, WorkerStartFailed
+from scraper.errors import FunctionFailed, HandlerNotImportable, WorkerCrashed, WorkerStartFailed
 from scraper.model import Failure, Stage
-from scraper.offload import FunctionFailed, Result, Work
+from scraper.offload import Result, Work
 from scraper.offload.strategy import choose
 from scraper.options import ExecutorName, OffloadOptions
 from tests.offload import functions
