@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format lock test-all bench-peers bench-fetch bench-handoff bench-urljoin bench-metrics clean
+.PHONY: demo test check format lock test-all bench bench-peers bench-fetch bench-handoff bench-urljoin bench-metrics clean
 
 demo: $(READY)  ## the local site, one crawl a strategy, a table and a report in out/demo.html
 	$(BIN)/scraper demo
@@ -41,6 +41,8 @@ test-all:
 	    $(MAKE) --no-print-directory test PYTHON=python$$version VENV=.venv-$$version; \
 	  else echo "== Python $$version is not installed"; fi; \
 	done
+
+bench: bench-fetch bench-handoff bench-urljoin bench-metrics  ## all but the peers
 
 bench-peers: $(READY) .venv-peers/.ready  ## this crawler beside others on two real sites; needs apt and nginx
 	$(BIN)/python -m benchmarks.compare --rounds 5 --json out/bench-peers.json

@@ -27,12 +27,15 @@ async def workers(app: web.Application) -> AsyncIterator[None]:
 
 
 async def titles(request: web.Request) -> web.StreamResponse:
-    pages = int(request.query.get("pages", "20"))
-    limits = LimitOptions(max_pages=min(pages, 1000), max_time_s=60)
+    try:
+        url = request.query["url"]
+        limits = LimitOptions(max_pages=min(int(request.query.get("pages", "20")), 1000), max_time_s=60)
+    except (KeyError, ValueError) as error:  # an InvalidOption is a ValueError
+        raise web.HTTPBadRequest(text=f"write /titles?url=URL&pages=N ({error})") from error
     response = web.StreamResponse(headers={"Content-Type": "application/jsonl"})
     async with (
         Crawler(offload=request.app[POOL], limits=limits) as crawler,
-        aclosing(crawler.stream(request.query["url"])) as items,
+        aclosing(crawler.stream(url)) as items,
     ):
         try:
             first = await anext(items, None)

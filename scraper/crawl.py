@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
+from scraper.errors import NotRunning
 from scraper.model import Extraction, Failure, Lease, Outcome, Request, Response, Skip, State
 from scraper.options import LimitOptions, PaceOptions
 
@@ -59,7 +60,10 @@ class CrawlFetcher(Protocol):
 
 
 class Parsed(NamedTuple):
-    """What came back from parsing one page; seconds are wall time unless said otherwise."""
+    """What came back from parsing one page; seconds are wall time unless said otherwise.
+
+    `seconds` are those of parser and handler, each wall and CPU; None if neither ran to an answer.
+    """
 
     extraction: Extraction | Failure
     queue_s: float
@@ -67,6 +71,7 @@ class Parsed(NamedTuple):
     return_s: float
     handoff_cpu_s: float
     return_cpu_s: float
+    seconds: tuple[float, float, float, float] | None
 
 
 class CrawlRecorder(Protocol):
@@ -141,6 +146,8 @@ class Crawl:
         self._commit_due = asyncio.Event()
         self._commit_timer: asyncio.TimerHandle | None = None
         self._is_starved = False
+        self._has_ended = False
+        self._broken: NotRunning | None = None
         self._is_seeding = True
         self._committed = asyncio.Event()
         self.stopped: str | None = None
@@ -168,7 +175,10 @@ class Crawl:
 
         Raises:
             InvalidURL: one of them cannot be fetched; none was added.
+            NotRunning: the crawl has come to its end.
         """
+        if self._has_ended:
+            raise NotRunning("the crawl has come to its end: nothing can be added")
         await self._frontier.add(requests)
         self._changed.set()
 
@@ -189,11 +199,13 @@ class Crawl:
                 sampling = group.create_task(self._sample())
                 committing = group.create_task(self._commit_loop())
                 await self._dispatch(group)
+                self._has_ended = True
                 for task in (seeding, sampling, committing):
                     task.cancel()
         except BaseExceptionGroup as errors:
             raise _first(errors) from errors
         finally:
+            self._has_ended = True
             for handle in (timer, self._commit_timer):
                 if handle is not None:
                     handle.cancel()
@@ -223,13 +235,16 @@ class Crawl:
         loop = asyncio.get_running_loop()
         while True:
             self._changed.clear()
+            if self._broken is not None:
+                raise self._broken
             while (lease := self._lease()) is not None:
                 group.create_task(self._fetch(lease))
             if self._is_over():
                 return
             if self._ended and (self._is_starved or self._is_idle()):
                 self._commit_due.set()
-            ready_s = None if self.stopped else self._frontier.next_ready_s()
+            # Without room its time means nothing, and one that has come already would wake this task for ever.
+            ready_s = self._frontier.next_ready_s() if self._may_lease() else None
             alarm = None if ready_s is None else loop.call_at(ready_s, self._changed.set)
             try:
                 await self._changed.wait()
@@ -243,22 +258,19 @@ class Crawl:
             return None
         lease = self._frontier.lease(self._now_s())
         self._is_starved = lease is None
-        self._fetching += not self._is_starved
+        if lease is not None:
+            self._fetching += 1
         return lease
 
     def _may_lease(self) -> bool:
         if self._fetching >= self._pace.concurrency or self.stopped is not None:
             return False
         # Every request that is under way will need room in the backlog, so it counts here too.
-        in_flight = self._fetching + self._backlog_pages + len(self._ended) + self._committing
+        in_flight = self.in_flight
         if in_flight >= self._most_in_flight or self._backlog_bytes >= _BACKLOG_BYTES:
             return False
         max_pages = self._limits.max_pages
-        if max_pages is not None and self._pages_ended + in_flight >= max_pages:
-            if self._pages_ended >= max_pages:
-                self.stop("max_pages")
-            return False
-        return True
+        return max_pages is None or self._pages_ended + in_flight < max_pages
 
     def _is_idle(self) -> bool:
         return not self._fetching and not self._backlog_pages
@@ -297,6 +309,10 @@ class Crawl:
         self._backlog_bytes -= len(response.body)
         self._recorder.parsed(parsed)
         found = parsed.extraction
+        if isinstance(found, Failure) and found.reason == "pool_closed":  # no fault of the page, which was not tried
+            self._broken = NotRunning("the pool that this crawl shares was closed before the crawl had ended")
+            self._changed.set()
+            return
         if isinstance(found, Failure):
             outcome = Outcome(lease, State.FAILED, found, response.url, latency_s=response.latency_s)
         else:
@@ -345,6 +361,9 @@ class Crawl:
         cpu_s += time.thread_time() - started_cpu_s
         self._committing = 0
         self._recorder.committed(len(batch), time.perf_counter() - started_s, cpu_s)
+        max_pages = self._limits.max_pages
+        if max_pages is not None and self._pages_ended >= max_pages:
+            self.stop("max_pages")
         self._committed.set()
         self._changed.set()
 

@@ -105,6 +105,8 @@ class Crawler:
                 f"{Path(script).name} starts a crawl while it is imported for its handler: "
                 'put the crawl under if __name__ == "__main__"'
             )
+        if self._pool is not None:
+            raise NotRunning("this crawler is open already")
         async with AsyncExitStack() as stack:
             pool = self._shared_pool
             if pool is None:
@@ -141,10 +143,12 @@ class Crawler:
             on_snapshot: called on the event loop four times a second.
 
         Raises:
-            UsageError: a seed, the handler or an output is refused; nothing was fetched.
+            UsageError: a seed, the handler or an output is refused; nothing was fetched. A seed of an async
+                iterable that is no URL ends the crawl when it comes.
             WorkerStartFailed: the workers did not come up; nothing was fetched.
             SinkError: an output failed; `statistics` tells how far the crawl came.
-            NotRunning: outside `async with`, or while another crawl of this crawler runs.
+            NotRunning: outside `async with`, while another crawl of this crawler runs, or because the pool that
+                it shares was closed under it.
         """
         if self._pool is None or self._fetcher is None:
             raise NotRunning("the crawler is closed: use it inside async with")
@@ -176,7 +180,8 @@ class Crawler:
 
         A page is committed after its last item was taken, so a consumer that is slow slows the crawl, and one
         that breaks off leaves the page of its last item uncommitted: at least once, in other words. Leaving the
-        loop ends the crawl. Raises as `run` does.
+        loop ends the crawl; to crawl again at once after a `break`, write the loop inside
+        `async with contextlib.aclosing(crawler.stream(...))`. Raises as `run` does.
         """
         channel = ItemChannel()
         crawl = asyncio.create_task(self._feed(channel, seeds))
@@ -290,12 +295,14 @@ class _Run:
                 await self._frontier.aclose()
 
     def admit_hop(self, request: Request, hop_url: str) -> Skip | None:
-        """Whether a redirect may be followed. A seed that moved to https or to www takes its scope along."""
+        """Whether a redirect may be followed. A seed that moved to www, or from there, takes its scope along."""
         if self._scope.admits(hop_url):
             return None
-        if self._scope.is_seed(request.url) and urls.is_same_site(request.url, hop_url):
-            self._scope.include(hop_url)
-            return None
+        has_moved = urls.host_port(request.url) != urls.host_port(hop_url) and urls.is_same_site(request.url, hop_url)
+        if has_moved and self._scope.is_seed(request.url):
+            self._scope.include(urls.origin(hop_url) + request.url.removeprefix(urls.origin(request.url)))
+            if self._scope.admits(hop_url):
+                return None
         return Skip("out_of_scope", f"redirected to {urls.without_credentials(hop_url)}")
 
     def _sample(self) -> None:
@@ -319,7 +326,8 @@ class _Run:
         elapsed_s = recorder.elapsed_s
         late = self._lag.lateness
         worker_cpu_s = recorder.cpu_s(Stage.PARSE, Stage.EXTRACT)
-        in_processes = any(strategy.executor == "process" for strategy in self._parsing.strategies())
+        used = {strategy.executor for strategy in self._parsing.strategies()}
+        in_processes, is_inline = "process" in used, "inline" in used
         return Statistics(
             seen=counts.seen,
             done=counts.done,
@@ -339,7 +347,7 @@ class _Run:
             skips=counts.skips,
             dropped=counts.dropped,
             retries=recorder.retries,
-            stages=recorder.stages(),
+            stages=recorder.stages(is_parsing_on_loop=is_inline),
             loop_lag_ms=LagStatistics(late.quantile_s(0.5) * 1000, late.quantile_s(0.99) * 1000, late.max_s * 1000),
             verdict=self._verdict(counts.hosts_met),
             series=recorder.series(),
@@ -348,7 +356,7 @@ class _Run:
 
     def _verdict(self, hosts: int) -> Verdict:
         recorder = self._recorder
-        strategies = self._parsing.strategies()
+        busiest = max(self._parsing.strategies(), key=lambda strategy: strategy.pages, default=None)
         return judge(
             Load(
                 elapsed_s=recorder.elapsed_s,
@@ -364,7 +372,7 @@ class _Run:
                 hosts=hosts,
                 workers=self._parsing.pool.workers,
                 cores=available_cpus(),
-                executor=max(strategies, key=lambda strategy: strategy.pages).executor,
+                executor=busiest.executor if busiest is not None else "inline",
             )
         )
 

@@ -91,6 +91,11 @@ class _RequestFields(NamedTuple):
 _PLAIN = (None, "GET", (), None, None, 0, None, ())
 
 
+def _check_type(name: str, value: object, wanted: Any) -> None:
+    if not isinstance(value, wanted):
+        raise TypeError(f"{name} of a request must be {getattr(wanted, '__name__', wanted)}, not {value!r}")
+
+
 class Request(_RequestFields):
     """One thing to fetch, and the handler that its page goes to.
 
@@ -107,6 +112,7 @@ class Request(_RequestFields):
 
     Raises:
         HandlerNotImportable: the handler has no name that a worker could import.
+        TypeError: an argument of another type, such as a body that is text.
     """
 
     __slots__ = ()
@@ -124,20 +130,18 @@ class Request(_RequestFields):
         dedup_key: str | None = None,
         accept: tuple[str, ...] | list[str] | str = (),
     ) -> Self:
-        return tuple.__new__(
-            cls,
-            (
-                url,
-                None if handler is None else name_of(handler),
-                method.upper(),
-                tuple(headers.items()) if isinstance(headers, Mapping) else tuple(headers),
-                body,
-                data,
-                priority,
-                dedup_key,
-                (accept,) if isinstance(accept, str) else tuple(accept),
-            ),
-        )
+        pairs = tuple(headers.items()) if isinstance(headers, Mapping) else tuple(headers)
+        types = (accept,) if isinstance(accept, str) else tuple(accept)
+        # What is wrong shows here, in the handler that made it, and not later in the crawl that carries it.
+        _check_type("url", url, str | None)  # None is what `page.join` gives for a link to nowhere; it is dropped
+        _check_type("method", method, str)
+        _check_type("body", body, bytes | None)
+        _check_type("priority", priority, int)
+        _check_type("dedup_key", dedup_key, str | None)
+        for text in (*types, *(part for pair in pairs for part in pair)):
+            _check_type("each header and accepted type", text, str)
+        name = None if handler is None else name_of(handler)
+        return tuple.__new__(cls, (url, name, method.upper(), pairs, body, data, priority, dedup_key, types))
 
     def __reduce__(self) -> tuple[Callable[[tuple[Any, ...]], Request], tuple[tuple[Any, ...]]]:
         return Request.from_tuple, (tuple(self),)
@@ -246,18 +250,12 @@ class Extraction(NamedTuple):
         links: URLs to follow with the crawl's own handler; absolute and canonical.
         requests: further requests.
         dropped: reason and count of what the handler yielded and the extraction left out.
-        parse_s, parse_cpu_s: wall and CPU seconds that the parser took.
-        extract_s, extract_cpu_s: the same for the handler without the parser.
     """
 
     items: tuple[Item, ...] = ()
     links: tuple[str, ...] = ()
     requests: tuple[Request, ...] = ()
     dropped: tuple[tuple[str, int], ...] = ()
-    parse_s: float = 0.0
-    parse_cpu_s: float = 0.0
-    extract_s: float = 0.0
-    extract_cpu_s: float = 0.0
 
 
 class Outcome(NamedTuple):

@@ -144,3 +144,20 @@ def test_headers_compare_without_case_and_keep_what_is_repeated() -> None:
 def test_an_option_out_of_range_is_refused_where_it_is_made(group: type, name: str, value: object) -> None:
     with pytest.raises(InvalidOption):
         group(**{name: value})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"body": "text"},
+        {"priority": "high"},
+        {"headers": {"X": 5}},
+        {"dedup_key": ["a"]},
+        {"accept": [1]},
+        {"method": 1},
+    ],
+)
+def test_a_request_refuses_what_could_not_be_sent(wrong: dict[str, object]) -> None:
+    """Where it is made, so that it is its handler's failure and not the end of the crawl."""
+    with pytest.raises(TypeError, match="of a request must be"):
+        Request("http://a.test/", **wrong)  # type: ignore[arg-type]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import itertools
 import sys
 from pathlib import Path
 from typing import Any
@@ -76,14 +78,15 @@ class _Demo:
         self._rows: list[ComparisonRow] = []
 
     async def run(self) -> int:
-        with self._interrupts.installed():
-            async with FixtureServer(_SITE) as site:
-                await self._warm_up(site.url)
-                for parser in PARSERS:
-                    for executor in _EXECUTORS:
-                        if self._interrupts.signal is None:
-                            self._rows.append(await self._crawl(site, parser, executor))
-                            self._console.print(result_line(self._rows[-1]))
+        try:
+            with self._interrupts.installed():
+                await self._measure()
+        except asyncio.CancelledError:
+            if self._interrupts.signal is None:
+                raise
+            return self._interrupts.status
+        if not self._rows:
+            return self._interrupts.status
         print_comparison(console_for(sys.stdout), self._rows)
         report = ComparisonReport(
             title="Four parsers, three places to run them",
@@ -96,6 +99,15 @@ class _Demo:
         self._path.write_text(render_comparison(report), encoding="utf-8")
         print(f"Report: {self._path.resolve().as_uri()}")
         return self._interrupts.status
+
+    async def _measure(self) -> None:
+        async with FixtureServer(_SITE) as site:
+            if self._interrupts.signal is None:
+                await self._warm_up(site.url)
+            for parser, executor in itertools.product(PARSERS, _EXECUTORS):
+                if self._interrupts.signal is None:
+                    self._rows.append(await self._crawl(site, parser, executor))
+                    self._console.print(result_line(self._rows[-1]))
 
     def _stop(self, reason: str) -> None:
         if self._crawler is not None:

@@ -70,12 +70,6 @@ class MemoryFrontier:
     def next_ready_s(self) -> float | None:
         return self._schedule.next_ready_s()
 
-    def release(self, lease: Lease) -> None:
-        entry = self._leased.pop(lease.key)
-        entry.attempts -= 1
-        self._schedule.push(entry)
-        self._free_slot(entry)
-
     def settle(self, outcomes: Sequence[Outcome], now_s: float) -> list[Outcome]:
         return [self._settle(outcome, now_s) for outcome in outcomes]
 

@@ -58,9 +58,6 @@ class Frontier(Protocol):
     def next_ready_s(self) -> float | None:
         """The time at which a request becomes ready by waiting alone; None if only a commit or add can help."""
 
-    def release(self, lease: Lease) -> None:
-        """Takes back a lease that was not tried; the attempt does not count."""
-
     def settle(self, outcomes: Sequence[Outcome], now_s: float) -> list[Outcome]:
         """Decides how these leases end: who tries again, and which redirects led to a page known already."""
 

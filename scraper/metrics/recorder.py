@@ -8,7 +8,7 @@ from typing import Protocol
 
 from scraper.metrics.histogram import Histogram
 from scraper.metrics.statistics import Snapshot, StageStatistics
-from scraper.model import Extraction, Failure, Stage
+from scraper.model import Stage
 
 # So many pages are noted before they are added up: enough to share the cost, and few kilobytes.
 _FOLD_PAGES = 256
@@ -20,8 +20,6 @@ class ParsedPage(Protocol):
     """What came back from parsing one page, in seconds; see `scraper.crawl.Parsed`."""
 
     @property
-    def extraction(self) -> Extraction | Failure: ...
-    @property
     def queue_s(self) -> float: ...
     @property
     def handoff_s(self) -> float: ...
@@ -31,6 +29,8 @@ class ParsedPage(Protocol):
     def handoff_cpu_s(self) -> float: ...
     @property
     def return_cpu_s(self) -> float: ...
+    @property
+    def seconds(self) -> tuple[float, float, float, float] | None: ...
 
 
 class Recorder:
@@ -64,15 +64,14 @@ class Recorder:
     def fetched(self, wall_s: float) -> None:
         """One attempt at a request, whatever came of it."""
         self._fetches.append(wall_s)
+        if len(self._fetches) >= _FOLD_PAGES:
+            self._fold()
 
     def parsed(self, page: ParsedPage) -> None:
         """One page came back from its worker."""
         self._passages.append((page.queue_s, page.handoff_s, page.return_s, page.handoff_cpu_s, page.return_cpu_s))
-        found = page.extraction
-        if isinstance(found, Extraction):
-            self._extractions.append((found.parse_s, found.extract_s, found.parse_cpu_s, found.extract_cpu_s))
-        if len(self._passages) >= _FOLD_PAGES:
-            self._fold()
+        if page.seconds is not None:
+            self._extractions.append(page.seconds)
 
     def committed(self, pages: int, wall_s: float, cpu_s: float) -> None:
         """So many pages were committed together."""
@@ -92,7 +91,7 @@ class Recorder:
             cpu_s[Stage.HANDOFF] += sum(handoff_cpu_s)
             cpu_s[Stage.RETURN] += sum(return_cpu_s)
         if self._extractions:
-            parse_s, extract_s, parse_cpu_s, extract_cpu_s = zip(*self._extractions, strict=True)
+            parse_s, parse_cpu_s, extract_s, extract_cpu_s = zip(*self._extractions, strict=True)
             wall[Stage.PARSE].add_all(parse_s)
             wall[Stage.EXTRACT].add_all(extract_s)
             cpu_s[Stage.PARSE] += sum(parse_cpu_s)
@@ -122,9 +121,11 @@ class Recorder:
         self._fold()
         return self._wall[stage].total_s
 
-    def stages(self) -> Mapping[str, StageStatistics]:
+    def stages(self, *, is_parsing_on_loop: bool = False) -> Mapping[str, StageStatistics]:
         """By name. Fetching has no clock of its own: its CPU is what the loop's thread spent beside the rest."""
         on_loop_s = self.cpu_s(Stage.HANDOFF, Stage.RETURN, Stage.COMMIT)
+        if is_parsing_on_loop:
+            on_loop_s += self.cpu_s(Stage.PARSE, Stage.EXTRACT)
         cpu_s = {**self._cpu_s, Stage.FETCH: max(self.loop_cpu_s - on_loop_s, 0.0)}
         return {
             stage.value: StageStatistics(

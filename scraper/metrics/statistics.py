@@ -18,7 +18,7 @@ class Snapshot:
         seen, done, failed, skipped, waiting: distinct requests; seen is the sum of the others.
         in_flight: requests being fetched, parsed or committed; part of waiting.
         items: handed to the sinks.
-        bytes: of bodies, as they came over the network.
+        bytes: of the bodies that were taken, as they came over the network.
         pages_per_s: pages that came to an end a second, since the snapshot before.
         loop_lag_ms: the event loop's worst lateness since the snapshot before.
     """
@@ -38,7 +38,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class StageStatistics:
-    """One stage: how often, its wall and CPU seconds in all, its median and 99th percentile in milliseconds."""
+    """One stage: how often, its wall and CPU seconds in all, its median and 99th percentile in milliseconds.
+
+    A page's commit is its share of the commit that it was part of.
+    """
 
     count: int
     total_s: float

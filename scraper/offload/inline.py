@@ -76,7 +76,9 @@ class InlineExecutor:
         started_s = time.monotonic()
         try:
             value = function(job.payload)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # the boundary to the user's function
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # the boundary to the user's function, which may panic as Rust does
             failure = Failure(Stage.EXTRACT, "raised", describe_error(error))
         ended_s = time.monotonic()
         return Result(value, failure, started_s - job.submitted_s, 0.0, ended_s - started_s, worker=0)

@@ -27,7 +27,7 @@ _DELIVER_EVERY_S = 0.01
 
 # How long a closing pool waits for pages that run. A thread cannot be stopped; one whose page takes longer is left
 # behind, ends with its page, and does not keep the program from its end.
-_PATIENCE_S = 5.0
+_PATIENCE_S = 1.0
 
 _Build = tuple[Work, Reply]
 

@@ -33,6 +33,7 @@ from scraper.parse.parsers import make_parser
 from scraper.parse.plain import is_record, to_plain
 
 Handler = Callable[[Page], Any]
+Seconds = tuple[float, float, float, float]
 
 # A body of 10 MB, the default bound, has room for a million links; no site that is worth its memory has a page
 # with more than these. What is beyond is counted as dropped.
@@ -58,19 +59,20 @@ def encode_task(request: Request, response: Response) -> tuple[Any, ...]:
     )
 
 
-def decode_result(raw: tuple[Any, ...]) -> Extraction | Failure:
-    """What a worker's answer means."""
-    if len(raw) == 3:
-        stage, reason, detail = raw
-        return Failure(Stage(stage), reason, detail)
-    items, links, requests, dropped, *seconds = raw
-    return Extraction(
+def decode_result(raw: tuple[Any, ...]) -> tuple[Extraction | Failure, Seconds]:
+    """What a worker's answer means, and what it took: wall and CPU seconds of the parser, then of the handler."""
+    *found, seconds = raw
+    if len(found) == 3:
+        stage, reason, detail = found
+        return Failure(Stage(stage), reason, detail), seconds
+    items, links, requests, dropped = found
+    extraction = Extraction(
         tuple(items),
         tuple(links.split("\n")) if links else (),
         tuple([Request.from_tuple(fields) for fields in requests]),
         dropped,
-        *seconds,
     )
+    return extraction, seconds
 
 
 def extractor(parser_name: ParserName, default_handler: str) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
@@ -111,25 +113,25 @@ class _Extractor:
         wall_s, cpu_s = time.perf_counter(), time.thread_time()
         request = Request.plain(fields) if isinstance(fields, str) else Request.from_tuple(fields)
         page = Page(request=request, url=url, status=status, headers=Headers(headers), body=body, parser=self._parser)
-        try:
-            handler = self._handler(request.handler)
-        except UsageError as error:
-            missing = isinstance(error, HandlerNotImportable)
-            return _failure(Stage.EXTRACT, "handler_not_importable" if missing else "handler_async", str(error))
         found = _Found(page)
-        failure = _run(handler, page, found)
-        if failure is not None:
-            return failure
-        return (
-            found.items,
-            "\n".join(found.links),
-            found.requests,
-            found.dropped(),
+        failure = self._run(request, page, found)
+        seconds = (
             page.parse_s,
             page.parse_cpu_s,
             time.perf_counter() - wall_s - page.parse_s,
             time.thread_time() - cpu_s - page.parse_cpu_s,
         )
+        if failure is not None:
+            return (*failure, seconds)
+        return (found.items, "\n".join(found.links), found.requests, found.dropped(), seconds)
+
+    def _run(self, request: Request, page: Page, found: _Found) -> tuple[str, str, str] | None:
+        try:
+            handler = self._handler(request.handler)
+        except UsageError as error:
+            missing = isinstance(error, HandlerNotImportable)
+            return _failure(Stage.EXTRACT, "handler_not_importable" if missing else "handler_async", str(error))
+        return _run(handler, page, found)
 
     def _handler(self, name: str | None) -> Handler:
         if name is None:
@@ -151,7 +153,9 @@ def _run(handler: Handler, page: Page, found: _Found) -> tuple[str, str, str] | 
         return _failure(Stage.EXTRACT, refused.reason, str(refused))
     except HandlerMisuse as error:
         return _failure(Stage.EXTRACT, _MISUSES.get(type(error), "handler_misuse"), _with_place(error, handler))
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - the boundary to the user's code
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the boundary to the user's code, which may panic as Rust does
         return _failure(Stage.EXTRACT, "handler_raised", _with_place(error, handler))
     return None
 

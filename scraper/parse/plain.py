@@ -14,6 +14,9 @@ from uuid import UUID
 
 from scraper.errors import ItemNotPlain
 
+# Python refuses to write longer numbers as text (4,300 digits), and so would every output.
+_MAX_INT_BITS = 14_000
+
 _ATOMS = frozenset({int, float, bool, type(None)})
 
 
@@ -62,6 +65,8 @@ def _plain(value: Any) -> Any:
     kind = type(value)
     if kind is str:
         return value if value.isascii() else _scalar_values(value)
+    if kind is int and value.bit_length() > _MAX_INT_BITS:
+        raise _Odd(value)
     if kind in _ATOMS:
         return value
     if kind is dict:

@@ -58,7 +58,13 @@ class Parsing:
 
 
 def _parsed(result: Result) -> Parsed:
-    extraction = decode_result(result.value) if result.failure is None else result.failure
+    extraction, seconds = (result.failure, None) if result.failure is not None else decode_result(result.value)
     return Parsed(
-        extraction, result.queue_s, result.handoff_s, result.return_s, result.handoff_cpu_s, result.return_cpu_s
+        extraction,
+        result.queue_s,
+        result.handoff_s,
+        result.return_s,
+        result.handoff_cpu_s,
+        result.return_cpu_s,
+        seconds,
     )

@@ -155,7 +155,7 @@ def test_a_seed_that_fails_is_a_failed_page_and_said(site: FixtureServer, tmp_pa
         (["URL", "--handler", "no_such_module:parse"], "no_such_module"),
         (["URL", "--handler", "missing.py:parse"], "missing.py"),
         (["URL", "--handler", "json:no_such_name"], "no_such_name"),
-        (["URL", "--handler", "json:__version__"], "not a function"),
+        (["URL", "--handler", "json:__version__"], "no function"),
         (["URL", "--output", "/no/such/folder/o.jsonl"], "folder"),
         (["URL", "--output", "o.xlsx"], ".parquet"),
         (["URL", "--stats", "/"], "directory"),

@@ -61,3 +61,18 @@ def many_items(page: Page) -> Iterator[Any]:
     for n in range(10):
         yield {"url": page.url, "n": n}
     yield Links(tuple(page.links()))
+
+
+def posts_text(page: Page) -> Iterator[Any]:
+    if page.url.endswith("/b"):
+        yield Request("http://a.test/api", method="POST", body="a=1")  # type: ignore[arg-type]
+    yield {"url": page.url}
+    yield Links(tuple(page.links()))
+
+
+class Panic(BaseException):
+    pass
+
+
+def panics(page: Page) -> None:
+    raise Panic

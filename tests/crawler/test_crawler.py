@@ -4,10 +4,11 @@ import asyncio
 import gc
 import signal
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any
+from typing import Any, Self
 
 import psutil
 import pytest
@@ -16,6 +17,7 @@ from fixtures_server import SiteOptions
 from fixtures_server.pytest_plugin import StartServer
 from scraper import (
     Crawler,
+    Failure,
     FetchOptions,
     InvalidURL,
     LimitOptions,
@@ -25,11 +27,13 @@ from scraper import (
     OffloadPool,
     PaceOptions,
     Request,
+    Response,
     SinkError,
     Snapshot,
     Statistics,
     UsageError,
 )
+from scraper.model import Stage
 from scraper.options import PARSERS, ExecutorName, ParserName
 from scraper.sinks import Record
 from tests.crawler import handlers
@@ -389,3 +393,86 @@ async def test_a_crawler_tells_its_state() -> None:
     assert "closed" in repr(crawler)
     async with crawler:
         assert "idle" in repr(crawler)
+
+
+async def test_a_request_that_cannot_be_sent_fails_its_page_only() -> None:
+    pages = {"http://a.test/": b"<a href=/b></a><a href=/c></a>", "http://a.test/b": b"x", "http://a.test/c": b"x"}
+    async with Crawler(handlers.posts_text, fetch=MockFetcher(pages), executor="inline") as crawler:
+        stats = await crawler.run("http://a.test/")
+    assert (stats.done, stats.failures) == (2, {"handler_raised": 1})
+
+
+@pytest.mark.parametrize("executor", ["inline", "thread", "process"])
+async def test_a_panic_fails_its_page_everywhere_alike(executor: ExecutorName) -> None:
+    async with Crawler(handlers.panics, executor=executor, fetch=MockFetcher({"http://a.test/": b"x"})) as crawler:
+        stats = await crawler.run("http://a.test/")
+    assert stats.failures == {"handler_raised": 1}
+
+
+class OneSlowOneFlaky:
+    """A network on which `/flaky` fails the first time, and `/slow` waits to be released."""
+
+    def __init__(self) -> None:
+        self.release = asyncio.Event()
+        self.asked: list[str] = []
+
+    async def fetch(self, request: Request) -> Response | Failure:
+        self.asked.append(request.url)
+        if request.url.endswith("/slow"):
+            await self.release.wait()
+        elif len(self.asked) == 1:
+            return Failure(Stage.FETCH, "http_503", retryable=True)
+        return Response(request.url, 200, (("Content-Type", "text/html"),), b"x", 1, 0.0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+
+async def test_a_due_retry_does_not_spin_while_no_slot_is_free() -> None:
+    """Its time has come and stays in the past: waking up for it again and again would burn a core."""
+    network = OneSlowOneFlaky()
+    pace = PaceOptions(concurrency=1, backoff_s=0.01)
+    async with Crawler(handlers.only_url, executor="inline", fetch=network, pace=pace) as crawler:
+        crawl = asyncio.create_task(crawler.run("http://a.test/flaky", "http://a.test/slow"))
+        while len(network.asked) < 2:
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.05)
+        before_s = time.process_time()
+        await asyncio.sleep(0.5)
+        assert time.process_time() - before_s < 0.25
+        network.release.set()
+        stats = await crawl
+    assert (stats.done, stats.retries) == (2, 1)
+
+
+async def test_a_prefix_scope_is_not_widened_by_a_redirect_on_its_own_host(fixture_server: StartServer) -> None:
+    """A login page outside of the folder would open the whole site."""
+    site = fixture_server(SITE)
+    async with Crawler(handlers.only_url, limits=LimitOptions(scope="prefix")) as crawler:
+        stats = await crawler.run(site.fault("redirect", to="/page/1"), sinks=[MemorySink()])
+    assert stats.skips == {"out_of_scope": 1}
+
+
+async def test_a_shared_pool_that_is_closed_under_a_crawl_ends_it(fixture_server: StartServer) -> None:
+    """Pages that were never tried must not be counted as failed."""
+    site = fixture_server(SITE)
+    async with OffloadPool(executor="thread", workers=1) as pool, Crawler(handlers.slow, offload=pool) as crawler:
+        crawl = asyncio.create_task(crawler.run(site.url, sinks=[MemorySink()]))
+        while crawler.snapshot is None:
+            await asyncio.sleep(0.01)
+        await pool.__aexit__(None, None, None)
+        with pytest.raises(NotRunning, match="pool"):
+            await crawl
+        assert crawler.statistics is not None
+        assert crawler.statistics.failed == 0
+
+
+async def test_statistics_can_be_asked_for_after_a_refused_seed() -> None:
+    async with Crawler() as crawler:
+        with pytest.raises(InvalidURL):
+            await crawler.run("nonsense")
+        assert crawler.statistics is not None
+        assert crawler.statistics.seen == 0

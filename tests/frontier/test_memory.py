@@ -210,13 +210,6 @@ async def test_a_slot_is_free_when_the_page_is_fetched_not_when_it_is_committed(
     assert front.statistics().hosts == 0
 
 
-async def test_a_released_lease_comes_back_with_its_attempt_uncounted() -> None:
-    front = frontier()
-    await front.add([Request(SITE)])
-    front.release(lease(front))
-    assert lease(front).attempt == 1
-
-
 async def test_skips_are_counted_by_reason() -> None:
     front = frontier()
     await front.add([Request(SITE)])

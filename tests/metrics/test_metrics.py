@@ -68,9 +68,9 @@ def test_a_long_crawl_keeps_a_bounded_course_from_its_start_to_its_end() -> None
 def test_stages_have_counts_and_seconds() -> None:
     recorder = Recorder()
     for parse_s in (0.004, 0.006):
-        extraction = Extraction(parse_s=parse_s, parse_cpu_s=0.003, extract_s=0.001, extract_cpu_s=0.001)
-        recorder.parsed(Parsed(extraction, 0.01, 0.02, 0.03, 0.001, 0.002))
-    recorder.parsed(Parsed(Failure(Stage.EXTRACT, "handler_raised"), 0.01, 0.02, 0.03, 0.001, 0.002))
+        seconds = (parse_s, 0.003, 0.001, 0.001)
+        recorder.parsed(Parsed(Extraction(), 0.01, 0.02, 0.03, 0.001, 0.002, seconds))
+    recorder.parsed(Parsed(Failure(Stage.EXTRACT, "worker_crashed"), 0.01, 0.02, 0.03, 0.001, 0.002, None))
     recorder.fetched(0.1)
     recorder.committed(2, wall_s=0.2, cpu_s=0.1)
     stages = recorder.stages()
@@ -86,7 +86,7 @@ def test_stages_have_counts_and_seconds() -> None:
 def test_nothing_is_lost_between_two_looks() -> None:
     recorder = Recorder()
     for _ in range(1000):
-        recorder.parsed(Parsed(Extraction(), 0.01, 0.0, 0.0, 0.0, 0.0))
+        recorder.parsed(Parsed(Extraction(), 0.01, 0.0, 0.0, 0.0, 0.0, None))
         recorder.fetched(0.5)
     assert recorder.stages()["queue"].count == recorder.stages()["fetch"].count == 1000
     assert recorder.wall_s(Stage.FETCH) == pytest.approx(500.0)

@@ -10,11 +10,28 @@ import pytest
 from scraper.options import ExecutorName
 
 
+def worker_processes() -> list[psutil.Process]:
+    """Children of this process that run a pool's worker, ended ones that nobody waited for included.
+
+    Other children are servers of other tests.
+    """
+    return [child for child in psutil.Process().children() if _is_worker(child)]
+
+
+def _is_worker(child: psutil.Process) -> bool:
+    try:
+        return child.status() == psutil.STATUS_ZOMBIE or "scraper.offload.worker" in " ".join(child.cmdline())
+    except psutil.ZombieProcess:
+        return True
+    except psutil.NoSuchProcess:
+        return False
+
+
 @pytest.fixture(autouse=True)
 def _leaves_nothing_alive() -> Iterator[None]:
     """Whatever a test does to a pool: no process, zombies included, and no thread of it is left."""
     yield
-    assert psutil.Process().children() == []
+    assert worker_processes() == []
     assert [thread for thread in threading.enumerate() if thread.name.startswith("scraper-offload")] == []
 
 

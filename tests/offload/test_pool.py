@@ -11,7 +11,6 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from scraper.errors import (
@@ -26,7 +25,7 @@ from scraper.model import Failure, Stage
 from scraper.offload import OffloadPool, Result, Work
 from scraper.options import ExecutorName, OffloadOptions
 from tests.offload import functions
-from tests.offload.conftest import until
+from tests.offload.conftest import until, worker_processes
 
 IDENTITY = Work.of(functions.identity)
 
@@ -348,11 +347,11 @@ async def test_map_needs_a_function() -> None:
 
 async def test_a_pool_starts_only_what_its_works_need() -> None:
     async with OffloadPool(workers=1) as pool:
-        assert psutil.Process().children() == []
+        assert worker_processes() == []
         assert repr(pool) == "<OffloadPool [no workers]>"
         await pool.prepare(Work.of(functions.double, known="releases_gil"))
         assert [each.executor for each in pool.statistics().executors] == ["thread"]
-        assert psutil.Process().children() == []
+        assert worker_processes() == []
         await pool.prepare(Work.of(functions.double, known="holds_gil"))
         assert repr(pool) == (
             "<OffloadPool [thread: 1 workers, 0 running, 0 waiting | process: 1 workers, 0 running, 0 waiting]>"
@@ -390,7 +389,7 @@ async def test_a_cancelled_pool_leaves_nothing(executor: ExecutorName, tmp_path:
 async def test_a_pool_that_is_cancelled_while_it_starts_leaves_nothing() -> None:
     files_before = open_files()
     task = asyncio.create_task(OffloadPool("tests.offload.functions:double", executor="process").__aenter__())
-    await until(lambda: psutil.Process().children())
+    await until(worker_processes)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -413,4 +412,4 @@ async def test_a_pool_whose_closing_is_cancelled_leaves_nothing(tmp_path: Path) 
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert psutil.Process().children() == []
+    assert worker_processes() == []

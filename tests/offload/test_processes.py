@@ -16,7 +16,7 @@ from scraper.errors import WorkerStartFailed
 from scraper.offload import ExecutorStatistics, OffloadPool, Result, Work, slot
 from scraper.options import OffloadOptions
 from tests.offload import functions
-from tests.offload.conftest import until
+from tests.offload.conftest import until, worker_processes
 
 DOUBLE = Work.of(functions.double)
 WAIT = Work.of(functions.wait_if_asked)
@@ -28,7 +28,7 @@ def statistics(pool: OffloadPool) -> ExecutorStatistics:
 
 
 def workers() -> list[psutil.Process]:
-    return list(psutil.Process().children())
+    return worker_processes()
 
 
 class Steps:
@@ -360,4 +360,4 @@ async def test_a_page_that_forks_does_not_hide_its_workers_death() -> None:
         [result] = [result async for result in pool.map([0.5])]
     assert result.failure is not None
     assert result.failure.reason == "worker_crashed"
-    await until(lambda: not psutil.Process().children())
+    await until(lambda: not worker_processes())

@@ -158,3 +158,15 @@ def returns_async_generator(page: Page) -> Any:
 
 
 not_callable = 3
+
+
+class Panic(BaseException):
+    pass
+
+
+def panics(page: Page) -> None:
+    raise Panic("as an extension in Rust does")
+
+
+def huge_number(page: Page) -> Iterator[Any]:
+    yield {"n": 10**5000}

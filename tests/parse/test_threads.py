@@ -30,7 +30,7 @@ def test_threads_with_a_parser_each_do_not_disturb_one_another(parser: ParserNam
     def run(number: int) -> bool:
         body, links = page(number)
         response = Response("http://example.org/", 200, (), body, len(body), 0.0)
-        result = decode_result(local.work(encode_task(Request("http://example.org/"), response)))
+        result, _ = decode_result(local.work(encode_task(Request("http://example.org/"), response)))
         return isinstance(result, Extraction) and result.links == links
 
     with ThreadPoolExecutor(4, initializer=start) as pool:
