@@ -25,20 +25,23 @@ format: $(READY)
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv $(VENV) || { echo "python -m venv failed: on Debian, apt-get install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $(READY)
 
 lock:  ## after a change of the dependencies; needs uv
 	uv pip compile pyproject.toml --group dev --extra all --universal --python-version 3.11 --upgrade \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate --output-file requirements.lock
 
-# Each in an environment of its own; an interpreter that is not installed is said and left out.
-test-all:
+# Each in an environment of its own. Interpreters are looked for on the PATH, then among pyenv's; one that is not
+# installed is said and left out.
+test-all:  ## the tests on every installed CPython from 3.11 on
 	@set -e; for version in 3.11 3.12 3.13 3.14; do \
-	  if python$$version -c 'import sys' 2>/dev/null; then \
+	  python=python$$version; \
+	  $$python -c '' 2>/dev/null || python=$$(ls -d $${PYENV_ROOT:-$$HOME/.pyenv}/versions/$$version.*/bin/python 2>/dev/null | tail -n 1); \
+	  if [ -n "$$python" ]; then \
 	    echo "== Python $$version"; \
-	    $(MAKE) --no-print-directory test PYTHON=python$$version VENV=.venv-$$version; \
+	    $(MAKE) --no-print-directory test PYTHON=$$python VENV=.venv-$$version; \
 	  else echo "== Python $$version is not installed"; fi; \
 	done
 

@@ -25,6 +25,9 @@ _COMMIT_PAGES = 64
 _COMMIT_LINGER_S = 0.01
 # Seeds are read on while fewer requests wait than this: enough for hours of work at a bounded memory.
 _SEEDS_AHEAD = 10_000
+# A crawl that was asked to stop waits so long for pages that are being parsed. A handler that does not return must not
+# hold it for ever; what it had stays waiting. Fetching has a deadline of its own.
+_PARSING_GRACE_S = 10.0
 _SAMPLE_S = 0.25  # four points a second make a smooth line, and cost nothing
 
 
@@ -147,6 +150,8 @@ class Crawl:
         self._commit_timer: asyncio.TimerHandle | None = None
         self._is_starved = False
         self._has_ended = False
+        self._waits_for_parsing = True
+        self._grace_timer: asyncio.TimerHandle | None = None
         self._broken: NotRunning | None = None
         self._is_seeding = True
         self._committed = asyncio.Event()
@@ -165,10 +170,15 @@ class Crawl:
         return self._fetching + self._backlog_pages + len(self._ended) + self._committing
 
     def stop(self, reason: str) -> None:
-        """Leases nothing more; what is in flight is finished and committed."""
+        """Leases nothing more; what is in flight is finished and committed, pages that parse for long excepted."""
         if self.stopped is None:
             self.stopped = reason
             self._changed.set()
+            self._grace_timer = asyncio.get_running_loop().call_later(_PARSING_GRACE_S, self._give_up_parsing)
+
+    def _give_up_parsing(self) -> None:
+        self._waits_for_parsing = False
+        self._changed.set()
 
     async def add(self, requests: Sequence[Request]) -> None:
         """Admits further seeds while the crawl runs.
@@ -206,7 +216,7 @@ class Crawl:
             raise _first(errors) from errors
         finally:
             self._has_ended = True
-            for handle in (timer, self._commit_timer):
+            for handle in (timer, self._commit_timer, self._grace_timer):
                 if handle is not None:
                     handle.cancel()
 
@@ -276,7 +286,7 @@ class Crawl:
         return not self._fetching and not self._backlog_pages
 
     def _is_over(self) -> bool:
-        if self.in_flight:
+        if self._fetching or self._ended or self._committing or (self._backlog_pages and self._waits_for_parsing):
             return False
         return self.stopped is not None or (not self._is_seeding and not self._frontier.statistics().waiting)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
@@ -35,6 +37,8 @@ from scraper.sinks import Sink
 from scraper.urls import Scope
 from scraper.wiring.output import ItemChannel, Output
 from scraper.wiring.parsing import Parsing
+
+_log = logging.getLogger("scraper")
 
 Seed = str | Request
 Seeds = Seed | Iterable[Seed] | AsyncIterable[Seed]
@@ -130,7 +134,7 @@ class Crawler:
     async def run(
         self,
         *seeds: Seeds,
-        sinks: Sequence[Sink] = (),
+        sinks: Sequence[Sink | str | PathLike[str]] = (),
         failures: Sink | None = None,
         on_snapshot: Callable[[Snapshot], None] | None = None,
     ) -> Statistics:
@@ -138,8 +142,9 @@ class Crawler:
 
         Args:
             seeds: URLs, requests, or iterables of them; an async one is read while the crawl runs.
-            sinks: where items go. They are opened and closed here.
-            failures: gets one record for each failed page: url, stage, reason, detail, attempts.
+            sinks: where items go: sinks, which are opened and closed here, or paths, whose suffix says the format.
+            failures: gets one record for each failed page: url, stage, reason, detail, attempts. Without it, their
+                number and the first of them are logged.
             on_snapshot: called on the event loop four times a second.
 
         Raises:
@@ -171,7 +176,10 @@ class Crawler:
                 await run.crawl_all(first, later)
             finally:
                 await parsing.aclose()
-            return run.statistics()
+            stats = run.statistics()
+            if stats.failed and failures is None:
+                _log.warning("%d of %d pages failed, such as %s", stats.failed, stats.seen, output.first_failure)
+            return stats
         finally:
             self._is_crawling = False
 

@@ -78,7 +78,7 @@ class _Command:
 
     async def run(self) -> int:
         crawler = self._crawler
-        interrupts = Interrupts(crawler.stop)
+        interrupts = Interrupts(self._stop)
         try:
             # What a handler prints in this process must not stand among the items, and in worker processes it does not.
             with interrupts.installed(), self._progress() as progress, redirect_stdout(sys.stderr):
@@ -99,6 +99,10 @@ class _Command:
             raise
         self._tell()
         return interrupts.status
+
+    def _stop(self, reason: str) -> None:
+        self._crawler.stop(reason)
+        self._console.print("Finishing what is under way. Once more stops at once.")
 
     def _progress(self) -> ProgressDisplay:
         # Items that scroll through the same terminal would be torn by lines that are redrawn.

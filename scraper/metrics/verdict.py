@@ -11,6 +11,8 @@ Bottleneck = Literal["latency", "politeness", "fetch_cpu", "gil", "parse_cpu", "
 _BUSY = 0.8
 # Threads that run Python get so little of their wall time as CPU when they wait for each other's lock.
 _GIL_WAIT = 0.75
+# Shorter crawls spend most of their time in beginning and ending.
+_SHORT_S = 1.0
 # One lock for all threads means about one core's worth of CPU, and a little for what runs without the lock.
 _ONE_LOCK_CORES = 1.2
 
@@ -80,8 +82,11 @@ def judge(load: Load) -> Verdict:
     else:
         share = busy[first]
         rest = [other for name, other in busy.items() if name != first]
+    evidence = _evidence(first, load, share, slots)
+    if load.elapsed_s < _SHORT_S:
+        return Verdict(first, f"{evidence}; but the crawl was too short to tell", "crawl for longer to learn more", 1.0)
     gain = max(share / max(*rest, share / 8), 1.0)  # beyond eightfold the numbers say nothing
-    return Verdict(first, _evidence(first, load, share, slots), _advice(first, load), round(gain, 2))
+    return Verdict(first, evidence, _advice(first, load), round(gain, 2))
 
 
 def _busy_shares(load: Load, elapsed_s: float) -> dict[Bottleneck, float]:
@@ -132,7 +137,7 @@ def _advice(name: Bottleneck, load: Load) -> str:
         case "fetch_cpu":
             return "a second crawler process for other hosts; uvloop where it is not installed"
         case "parse_cpu" if load.executor == "inline":
-            return "parse beside the event loop: executor auto"
+            return "parse beside the event loop: executor process"
         case "parse_cpu":
             return "more workers" if load.workers < load.cores else "a faster parser (lexbor is the fastest)"
         case "gil":

@@ -212,7 +212,8 @@ class _Found:
                 raise _Refused("endless_handler", f"it yielded more than {MAX_ITEMS:,} items from one page")
             self.items.append(to_plain(value))
         else:
-            raise _Refused("bad_yield", f"the handler yielded a {type(value).__name__}: {_EXPECTED}")
+            hint = "write Request(url) to follow a URL; " if isinstance(value, str) else ""
+            raise _Refused("bad_yield", f"the handler yielded a {type(value).__name__}: {hint}{_EXPECTED}")
 
     def _add_links(self, links: Links) -> None:
         found: Sequence[str] = links.urls

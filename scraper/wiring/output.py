@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from os import PathLike
 
 from scraper import urls
 from scraper.model import Failure, Item, Outcome, State
-from scraper.sinks import Record, Sink
+from scraper.sinks import Record, Sink, sink_for
 
 
 class Output:
     """Gives the items of committed pages to the sinks, and the failed pages to the failures' own."""
 
-    def __init__(self, sinks: Sequence[Sink], failures: Sink | None) -> None:
-        self._sinks = tuple(sinks)
+    def __init__(self, sinks: Sequence[Sink | str | PathLike[str]], failures: Sink | None) -> None:
+        self._sinks = tuple(sink_for(sink) if isinstance(sink, str | PathLike) else sink for sink in sinks)
+        self.first_failure = ""
         self._failures = failures
         self._stack = AsyncExitStack()
 
@@ -41,8 +43,16 @@ class Output:
             ]
             for sink in self._sinks:
                 await sink.write(records)
+        if not self.first_failure:
+            self.first_failure = next((_in_words(o) for o in outcomes if o.state is State.FAILED), "")
         if self._failures is not None:
             await self._failures.write([_failure_record(o) for o in outcomes if o.state is State.FAILED])
+
+
+def _in_words(outcome: Outcome) -> str:
+    end = outcome.end
+    why = (end.detail or end.reason) if end is not None else ""
+    return f"{urls.without_credentials(outcome.lease.request.url)}: {why}"
 
 
 def _failure_record(outcome: Outcome) -> Record:

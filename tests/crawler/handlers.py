@@ -76,3 +76,10 @@ class Panic(BaseException):
 
 def panics(page: Page) -> None:
     raise Panic
+
+
+def stuck_on_seven(page: Page) -> Iterator[Any]:
+    while page.url.endswith("/7"):
+        time.sleep(0.01)
+    yield {"url": page.url}
+    yield Links(tuple(page.links()))

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 from typing import Any, Self
 
 import psutil
@@ -476,3 +477,39 @@ async def test_statistics_can_be_asked_for_after_a_refused_seed() -> None:
             await crawler.run("nonsense")
         assert crawler.statistics is not None
         assert crawler.statistics.seen == 0
+
+
+async def test_a_handler_that_does_not_return_cannot_hold_a_crawl_that_was_asked_to_stop(
+    fixture_server: StartServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = fixture_server(SITE)
+    monkeypatch.setattr("scraper.crawl._PARSING_GRACE_S", 0.2)
+    limits = LimitOptions(max_time_s=0.5)
+    async with Crawler(handlers.stuck_on_seven, executor="process", workers=2, limits=limits) as crawler:
+        stats = await crawler.run(site.url, sinks=[MemorySink()])
+    assert stats.stopped == "max_time"
+    assert stats.waiting > 0
+    assert stats.failed == 0
+    check_sum(stats)
+
+
+async def test_a_sink_may_be_a_path(fixture_server: StartServer, tmp_path: Path) -> None:
+    site = fixture_server(SITE)
+    async with Crawler(handlers.only_url) as crawler:
+        await crawler.run(site.url, sinks=[tmp_path / "a.jsonl", str(tmp_path / "b.csv")])
+    assert (tmp_path / "a.jsonl").read_text() == f'{{"url":"{site.url}"}}\n'
+    assert site.url in (tmp_path / "b.csv").read_text()
+
+
+async def test_failures_that_nobody_asked_for_are_logged(
+    fixture_server: StartServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A handler that raises on every page would otherwise look like an empty site."""
+    site = fixture_server(SITE)
+    async with Crawler(handlers.panics, executor="thread") as crawler:
+        await crawler.run(site.url)
+        assert "1 of 1 pages failed" in caplog.text
+        assert site.url in caplog.text
+        caplog.clear()
+        await crawler.run(site.url, failures=MemorySink())
+        assert caplog.text == ""

@@ -135,3 +135,9 @@ def test_the_busiest_resource_is_the_bottleneck(change: dict[str, float], bottle
     assert verdict.predicted_gain >= 1.0
     assert verdict.evidence
     assert verdict.advice
+
+
+def test_a_short_crawl_is_not_judged_with_certainty() -> None:
+    verdict = judge(Load(**{**QUIET, "elapsed_s": 0.05}))  # type: ignore[arg-type]
+    assert "too short" in verdict.evidence
+    assert verdict.predicted_gain == 1.0
