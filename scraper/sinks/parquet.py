@@ -69,7 +69,7 @@ class ParquetSink:
             self._pyarrow.parquet = importlib.import_module("pyarrow.parquet")
         except ImportError as exc:
             raise OutputRefused(
-                f"{self._file.name} needs pyarrow: pip install 'scraper[parquet]', or write .jsonl, .csv or .sqlite"
+                f"{self._file.name} needs pyarrow: pip install pyarrow, or write .jsonl, .csv or .sqlite"
             ) from exc
         self._file.open()
 
