@@ -87,6 +87,6 @@ async def test_an_item_may_have_a_key_with_the_name_of_the_last_column(path: Pat
 
 async def test_without_pyarrow_the_refusal_names_the_extra(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(OutputRefused, match=r"scraper\[parquet\]"):
+    with pytest.raises(OutputRefused, match=r"pip install pyarrow"):
         await ParquetSink(path).open()
     assert not path.exists()
