@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import random
 import statistics
@@ -53,6 +54,8 @@ async def crawl(urls: list[str], parser: ParserName, output: Path | None) -> flo
 def measure_here(kind: str, urls: list[str], parser: ParserName, folder: Path) -> float:
     """CPU milliseconds a page of this process."""
     output = folder / "items.jsonl" if kind == KINDS[2] else None
+    gc.freeze()  # both settings as on the command line
+    gc.set_threshold(10_000)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         spent_s = runner.run(bare(urls) if kind == KINDS[0] else crawl(urls, parser, output))
     return spent_s * 1000 / len(urls)
