@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import itertools
 import sys
 from pathlib import Path
@@ -121,6 +122,7 @@ class _Demo:
             await crawler.run(url)
 
     async def _crawl(self, site: FixtureServer, parser: ParserName, executor: ExecutorName) -> ComparisonRow:
+        gc.collect()  # what the crawl before left behind is not to be cleared away in this one's time
         limits = LimitOptions(max_time_s=self._seconds)
         most_bytes = 0
         with ProgressDisplay(self._console, title=f"{parser}, {executor}") as progress:
