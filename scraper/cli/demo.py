@@ -88,7 +88,6 @@ class _Demo:
             return self._interrupts.status
         if not self._rows:
             return self._interrupts.status
-        print_comparison(console_for(sys.stdout), self._rows)
         report = ComparisonReport(
             title="Four parsers, three places to run them",
             command="scraper demo",
@@ -98,6 +97,7 @@ class _Demo:
             environment=describe_environment(),
         )
         self._path.write_text(render_comparison(report), encoding="utf-8")
+        print_comparison(console_for(sys.stdout), self._rows)
         print(f"Report: {self._path.resolve().as_uri()}")
         return self._interrupts.status
 
