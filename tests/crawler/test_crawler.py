@@ -513,3 +513,16 @@ async def test_failures_that_nobody_asked_for_are_logged(
         caplog.clear()
         await crawler.run(site.url, failures=MemorySink())
         assert caplog.text == ""
+
+
+@pytest.mark.parametrize("executor", ["inline", "process"])
+async def test_a_request_with_a_body_gets_the_type_that_it_accepts(
+    fixture_server: StartServer, executor: ExecutorName
+) -> None:
+    site = fixture_server(SITE)
+    sink = MemorySink()
+    async with Crawler(handlers.takes_json, executor=executor) as crawler:
+        await crawler.run(site.url, sinks=[sink])
+    [item] = sink.items
+    assert item["answer"]["method"] == "POST"
+    assert "hello" in str(item["answer"])
