@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from scraper.crawler import Crawler as Crawler
     from scraper.errors import FunctionFailed as FunctionFailed
     from scraper.errors import HandlerNotImportable as HandlerNotImportable
+    from scraper.errors import InterpretersUnsupported as InterpretersUnsupported
     from scraper.errors import InvalidOption as InvalidOption
     from scraper.errors import InvalidURL as InvalidURL
     from scraper.errors import ItemNotPlain as ItemNotPlain
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from scraper.errors import NotRunning as NotRunning
     from scraper.errors import OutputRefused as OutputRefused
     from scraper.errors import ParseFailed as ParseFailed
+    from scraper.errors import ParseTimeout as ParseTimeout
     from scraper.errors import ScraperError as ScraperError
     from scraper.errors import SelectorUnsupported as SelectorUnsupported
     from scraper.errors import SinkError as SinkError
@@ -59,6 +61,7 @@ _HOMES = {
     "scraper.errors": [
         "FunctionFailed",
         "HandlerNotImportable",
+        "InterpretersUnsupported",
         "InvalidOption",
         "InvalidURL",
         "ItemNotPlain",
@@ -66,6 +69,7 @@ _HOMES = {
         "NotRunning",
         "OutputRefused",
         "ParseFailed",
+        "ParseTimeout",
         "ScraperError",
         "SelectorUnsupported",
         "SinkError",

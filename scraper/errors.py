@@ -5,7 +5,8 @@
     │   ├── InvalidOption          an option out of its range, or two that contradict each other
     │   ├── InvalidURL             text that is no URL, or whose scheme is not http or https
     │   ├── HandlerNotImportable   a handler that a worker could not import by its name
-    │   └── OutputRefused          an output that cannot be written, or whose format is unknown
+    │   ├── OutputRefused          an output that cannot be written, or whose format is unknown
+    │   └── InterpretersUnsupported  this Python, or a module that the handler imports, has no sub-interpreters
     ├── ParseFailed                a parser could not make a document of a body; its page fails
     │   └── NestingTooDeep         its elements are nested deeper than the parser goes
     ├── HandlerMisuse              a handler asked for something that cannot be had; its page fails
@@ -14,7 +15,8 @@
     ├── FunctionFailed             a function that ran in a pool gave no value
     ├── WorkerError                the place where parsing runs
     │   ├── WorkerStartFailed      a worker that did not come up
-    │   └── WorkerCrashed          a worker that died under a page
+    │   ├── WorkerCrashed          a worker that died under a page
+    │   └── ParseTimeout           a page that ran past its deadline
     ├── SinkError                  an output that failed while the crawl ran; stops the crawl
     └── NotRunning                 a pool, crawler or sink used before it was opened or after it was closed
 
@@ -47,6 +49,10 @@ class HandlerNotImportable(UsageError):
 
 class OutputRefused(UsageError):
     """An output that cannot be written, or whose format is unknown."""
+
+
+class InterpretersUnsupported(UsageError):
+    """Python has no interpreters with a GIL of their own, or a module does not load in one, which the message names."""
 
 
 class ParseFailed(ScraperError):
@@ -83,6 +89,10 @@ class WorkerStartFailed(WorkerError):
 
 class WorkerCrashed(WorkerError):
     """A worker process died while it ran this page alone."""
+
+
+class ParseTimeout(WorkerError):
+    """A page ran past its deadline, also alone."""
 
 
 class SinkError(ScraperError):

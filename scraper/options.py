@@ -11,7 +11,7 @@ from typing import Literal, get_args
 from scraper.errors import InvalidOption
 
 ParserName = Literal["lxml", "lexbor", "html.parser", "bs4"]
-ExecutorName = Literal["auto", "inline", "thread", "process"]
+ExecutorName = Literal["auto", "inline", "thread", "process", "interpreter"]
 ScopeName = Literal["prefix", "host", "domain", "any"]
 
 PARSERS: tuple[ParserName, ...] = get_args(ParserName)
@@ -148,13 +148,19 @@ class OffloadOptions:
     """Where functions run, and in what portions.
 
     Args:
-        executor: inline, thread, process, or auto.
-        workers: threads or processes; None is one for each CPU that this process may use.
+        executor: inline, thread, process, interpreter, or auto.
+        workers: threads, processes or interpreters; None is one for each CPU that this process may use.
         batch_items: at most so many in one portion. 16 makes the fixed cost of a hand-off small beside the
             work; more would only lengthen the wait of the first in a portion.
         batch_bytes: a portion is closed when it holds so many; four typical pages of 250 KB.
         batch_s: a portion that has run so long gives back its results, and the rest of it to other workers.
         start_timeout_s: a worker process that is not ready by then counts as failed.
+        deadline_s: a payload that has run so long is given up: its worker process is killed, its thread left
+            behind. None lets it run for ever.
+        memory_bytes: what a worker process may take for its data; what asks for more gets a MemoryError. 2 GB are
+            far more than any page needs, and little enough that one page does not take the machine. None: no bound.
+        recycle_items: a worker process ends after so many payloads and another takes its place; None: never.
+        recycle_bytes: the same when its resident memory has grown so large between two portions.
     """
 
     executor: ExecutorName = "auto"
@@ -163,6 +169,10 @@ class OffloadOptions:
     batch_bytes: int = 1_000_000
     batch_s: float = 0.1
     start_timeout_s: float = 30.0
+    deadline_s: float | None = 30.0
+    memory_bytes: int | None = 2_000_000_000
+    recycle_items: int | None = None
+    recycle_bytes: int | None = 1_000_000_000
 
     def __post_init__(self) -> None:
         check_choice("executor", self.executor, EXECUTORS)
@@ -171,6 +181,10 @@ class OffloadOptions:
         check_positive("batch-bytes", self.batch_bytes)
         check_positive("batch-s", self.batch_s)
         check_positive("start-timeout", self.start_timeout_s)
+        check_positive("deadline", self.deadline_s)
+        check_positive("memory-bytes", self.memory_bytes)
+        check_positive("recycle-items", self.recycle_items)
+        check_positive("recycle-bytes", self.recycle_bytes)
 
     @property
     def worker_count(self) -> int:

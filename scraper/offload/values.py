@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scraper.errors import FunctionFailed, ScraperError, WorkerCrashed, WorkerStartFailed
+from scraper.errors import FunctionFailed, ParseTimeout, ScraperError, WorkerCrashed, WorkerStartFailed
 from scraper.handlers import name_of
 from scraper.model import Failure
 from scraper.options import ExecutorName
@@ -80,6 +80,7 @@ class Result:
         Raises:
             FunctionFailed: the function raised, or its payload or result does not pickle.
             WorkerCrashed: its worker process died under this payload.
+            ParseTimeout: it ran past its deadline.
             WorkerStartFailed: no worker could be started for it.
         """
         if self.failure is None:
@@ -89,6 +90,7 @@ class Result:
 
 
 _ERRORS: dict[str, type[ScraperError]] = {
+    "parse_timeout": ParseTimeout,
     "worker_crashed": WorkerCrashed,
     "worker_start_failed": WorkerStartFailed,
 }
