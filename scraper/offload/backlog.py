@@ -19,41 +19,62 @@ class Job:
         payload: what the function will be called with.
         size_bytes: what it counts for in bounds.
         done: takes its result, on the event loop.
+        is_suspect: it may end or block its worker, so it shall have one to itself; threads and the loop have none.
     """
 
-    __slots__ = ("deaths", "done", "payload", "queue", "size_bytes", "submitted_s")
+    __slots__ = ("deaths", "done", "is_suspect", "payload", "queue", "size_bytes", "submitted_s")
 
-    def __init__(self, queue: Queue, payload: Any, size_bytes: int, done: Callable[[Result], None]) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        payload: Any,
+        size_bytes: int,
+        done: Callable[[Result], None],
+        *,
+        is_suspect: bool = False,
+    ) -> None:
         self.queue = queue
         self.payload = payload
         self.size_bytes = size_bytes
         self.done = done
+        self.is_suspect = is_suspect
         self.submitted_s = time.monotonic()
         self.deaths = 0  # of workers that had it beside other jobs
 
 
 class Queue:
-    """One lane's jobs: `waiting` in order, and all that have not ended. Each ends exactly once."""
+    """One lane's jobs at one executor: `waiting` in order, and all that have not ended. Each ends exactly once.
 
-    __slots__ = ("unended", "waiting", "work")
+    Attributes:
+        items: how many have ended.
+        run_s: how long they ran, in all.
+        take_back: asked before a job ends; True if its lane has taken it to try it elsewhere.
+    """
+
+    __slots__ = ("items", "run_s", "take_back", "unended", "waiting", "work")
 
     def __init__(self, work: Work) -> None:
         self.work = work
         self.waiting: deque[Job] = deque()
         self.unended: dict[Job, None] = {}
+        self.items = 0
+        self.run_s = 0.0
+        self.take_back: Callable[[Job, Result], bool] | None = None
 
-    def settle(self, job: Job) -> bool:
-        """Takes note that the job has ended; False if it had before, or its lane was closed."""
-        if job in self.unended:
-            del self.unended[job]
-            return True
-        return False
+    def settle(self, job: Job, result: Result) -> bool:
+        """Takes note that the job has ended; False if it had before, is tried elsewhere, or its lane was closed."""
+        if job not in self.unended or (self.take_back is not None and self.take_back(job, result)):
+            return False
+        del self.unended[job]
+        self.items += 1
+        self.run_s += result.run_s
+        return True
 
 
 def deliver(loop: asyncio.AbstractEventLoop, ended: Iterable[tuple[Job, Result]]) -> None:
     """Ends jobs back to back, in one turn of the loop."""
     for job, result in ended:
-        if job.queue.settle(job):
+        if job.queue.settle(job, result):
             call_done(loop, job, result)
 
 

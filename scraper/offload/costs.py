@@ -111,10 +111,10 @@ class HandoffCost:
     """What one executor costs a payload in full portions, the pickling of `WorkCost` left out.
 
     Args:
-        main_cpu_s: h, CPU of the main process; the same for every payload.
+        main_cpu_s: h, CPU of the event loop's thread; the same for every payload.
         main_held_s: h_G, the part of it with the GIL held.
-        main_byte_s: further CPU of the main process for each byte that crosses.
-        worker_cpu_s: CPU of the worker; the same for every payload.
+        main_byte_s: further CPU of that thread for each byte that crosses.
+        worker_cpu_s: CPU of the worker; the same for every payload, and in a thread with the GIL held.
         worker_byte_s: further CPU of the worker for each byte that crosses.
     """
 
@@ -132,15 +132,19 @@ class Machine:
     Args:
         cpus: that this process may use.
         capacity: C, how many times one busy process's work all CPUs do together when all are busy.
-        handoffs: by executor; inline has none.
-        switch_interval_s: how long a thread that asks for the GIL waits at most before it is given by Python code.
+        handoffs: by executor; an executor that is not in it costs nothing to hand over to.
+        mapping: what `OffloadPool.map` does for each payload beside handing it over.
+        handover_s: from one thread's letting go of the GIL until another one that slept runs with it.
+        reacquire_s: what letting go of the GIL for a moment costs beside a thread that runs Python.
         has_gil: False on a free-threaded build whose GIL is off.
     """
 
     cpus: int
     capacity: float
     handoffs: Mapping[ExecutorName, HandoffCost] = field(default_factory=dict)
-    switch_interval_s: float = 0.005
+    mapping: LoopCost = field(default_factory=LoopCost)
+    handover_s: float = 8e-6
+    reacquire_s: float = 0.005
     has_gil: bool = True
 
     def capacity_of(self, cpus: int) -> float:

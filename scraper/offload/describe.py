@@ -6,6 +6,7 @@ import os
 import signal
 
 from scraper.errors import HandlerNotImportable, ScraperError, WorkerStartFailed
+from scraper.offload.refusal import refusal
 
 # A message is read by a person; a page's text that ended up in one shall not travel with it.
 _MESSAGE_CHARS = 1000
@@ -24,6 +25,11 @@ def describe_error(error: BaseException) -> str:
         message = message[:_MESSAGE_CHARS] + "…"
     name = type(error).__name__
     return f"{name}: {message}{_line_of(error)}" if message else f"{name}{_line_of(error)}"
+
+
+def failure_reason(error: BaseException, otherwise: str = "raised") -> str:
+    """What a page's failure is called. A lack of memory has one name wherever it shows."""
+    return "out_of_memory" if isinstance(error, MemoryError) else otherwise
 
 
 def _line_of(error: BaseException) -> str:
@@ -51,6 +57,9 @@ def describe_exit(returncode: int) -> str:
 
 def setup_error(title: str, error: BaseException) -> ScraperError:
     """What a failing factory means to whoever wanted its work."""
+    refused = refusal(title, error)
+    if refused is not None:
+        return refused
     if isinstance(error, ScraperError):
         return error
     return WorkerStartFailed(f"{title!r} could not be set up in a worker: {describe_error(error)}")

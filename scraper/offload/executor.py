@@ -12,6 +12,9 @@ from scraper.offload.backlog import Job, Queue
 from scraper.offload.describe import setup_reason
 from scraper.offload.values import ExecutorStatistics, Work
 
+# What to do about it, in every message that tells of something that cannot be stopped.
+CAN_BE_ENDED = "executor process can kill what runs away"
+
 
 class Executor(Protocol):
     """Runs jobs. Every method is called on the event loop."""
@@ -30,8 +33,8 @@ class Executor(Protocol):
     def submit(self, job: Job) -> None:
         """Takes a job, prepared work or not, and ends it exactly once unless its queue is dropped."""
 
-    def drop(self, queue: Queue) -> None:
-        """Forgets what waits in a queue; what runs is finished, and its result dropped."""
+    def drop(self, queue: Queue) -> list[Job]:
+        """Takes out what waits in a queue, in order; what runs is finished."""
 
     def statistics(self) -> ExecutorStatistics: ...
 

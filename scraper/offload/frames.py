@@ -94,13 +94,14 @@ class FrameAssembler:
         """Reads once. Returns the frames that are complete, or None when the other end is gone.
 
         The blobs are valid until the next call.
+
+        Raises:
+            BlockingIOError: there is nothing to read yet.
         """
         if self._filled == 0 and len(self._buffer) != self._USUAL_BYTES:
             self._buffer = bytearray(self._USUAL_BYTES)
         try:
             count = sock.recv_into(memoryview(self._buffer)[self._filled :])
-        except BlockingIOError:
-            return []
         except ConnectionResetError:
             return None
         if count == 0:

@@ -11,13 +11,16 @@ from scraper.errors import ScraperError
 from scraper.handlers import resolve
 from scraper.model import Failure, Stage
 from scraper.offload.backlog import Backlog, Job, Queue, deliver
-from scraper.offload.describe import describe_error, setup_error
+from scraper.offload.describe import describe_error, failure_reason, setup_error
 from scraper.offload.executor import setup_failure
 from scraper.offload.values import ExecutorStatistics, Result, Work
 
 
 class InlineExecutor:
-    """Runs one job in each turn of the loop, so that the loop is held up by one page and not by all that wait."""
+    """Runs one job in each turn of the loop, so that the loop is held up by one page and not by all that wait.
+
+    A deadline cannot be kept here: while a function runs, nobody is there to look at a clock.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -25,6 +28,9 @@ class InlineExecutor:
         self._functions: dict[Work, Callable[[Any], Any]] = {}
         self._next: asyncio.Handle | None = None
         self._items = 0
+
+    def __repr__(self) -> str:
+        return f"<InlineExecutor [{self.statistics()}]>"
 
     async def prepare(self, work: Work) -> None:
         self._build(work)
@@ -34,8 +40,8 @@ class InlineExecutor:
         if self._next is None:
             self._next = self._loop.call_soon(self._run_next)
 
-    def drop(self, queue: Queue) -> None:
-        self._backlog.drop(queue)
+    def drop(self, queue: Queue) -> list[Job]:
+        return self._backlog.drop(queue)
 
     def statistics(self) -> ExecutorStatistics:
         backlog = self._backlog
@@ -79,6 +85,6 @@ class InlineExecutor:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  # the boundary to the user's function, which may panic as Rust does
-            failure = Failure(Stage.EXTRACT, "raised", describe_error(error))
+            failure = Failure(Stage.EXTRACT, failure_reason(error), describe_error(error))
         ended_s = time.monotonic()
         return Result(value, failure, started_s - job.submitted_s, 0.0, ended_s - started_s, worker=0)

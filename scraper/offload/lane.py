@@ -14,6 +14,31 @@ from scraper.offload.executor import Executor
 from scraper.offload.values import Result, Strategy, Work
 
 
+class Route:
+    """A lane's way to one executor.
+
+    Args:
+        strategy: which executor, and why.
+        executor: the place itself.
+        queue: the lane's jobs there.
+    """
+
+    __slots__ = ("executor", "queue", "strategy")
+
+    def __init__(self, strategy: Strategy, executor: Executor, queue: Queue) -> None:
+        self.strategy = strategy
+        self.executor = executor
+        self.queue = queue
+
+    def submit(self, job: Job) -> None:
+        job.queue = self.queue
+        self.queue.unended[job] = None
+        self.executor.submit(job)
+
+    def take_back(self, job: Job) -> None:
+        del self.queue.unended[job]
+
+
 class Lane:
     """Payloads of one work, of one user of the pool; `OffloadPool.lane` makes it.
 
@@ -23,34 +48,64 @@ class Lane:
         async with pool.lane(work) as lane:
             lane.submit(payload, len(payload), done)
 
+    With `executor="auto"` a lane may change its executor at any time: what waits changes over, what runs ends where
+    it is.
+
     Args:
         work: what is done with each payload.
-        strategy: where.
-        executor: the place itself.
+        route: where to.
         on_close: called once, with the lane.
+        refuge: gives the route for payloads that may end or block their worker; None where nothing is to be chosen.
     """
 
-    def __init__(self, work: Work, strategy: Strategy, executor: Executor, on_close: Callable[[Lane], None]) -> None:
+    def __init__(
+        self, work: Work, route: Route, on_close: Callable[[Lane], None], refuge: Callable[[], Route] | None = None
+    ) -> None:
         self.work = work
-        self.strategy = strategy
-        self._executor = executor
+        self._route = route
         self._on_close = on_close
-        self._queue = Queue(work)
+        self._refuge = refuge
+        self._routes = {route.strategy.place: route}
+        self._detour: Route | None = None
+        self._detour_items = 0
         self._is_closed = False
+        self.overdue = asyncio.Event()
+        self._adopt(route)
 
     def __repr__(self) -> str:
         state = "closed" if self._is_closed else f"{self.unended} under way, {self.waiting} of them waiting"
         return f"<Lane {self.work.title} [{self.strategy.executor}: {state}]>"
 
     @property
+    def strategy(self) -> Strategy:
+        """Where payloads go now, and why there."""
+        return self._route.strategy
+
+    @property
+    def used(self) -> list[tuple[Strategy, int]]:
+        """Where payloads went, and how many ended there; the strategy of now is the last."""
+        routes = [route for route in self._routes.values() if route is not self._route and route.queue.items]
+        return [(route.strategy, route.queue.items) for route in [*routes, self._route]]
+
+    @property
     def unended(self) -> int:
         """Payloads that were submitted and have not ended."""
-        return len(self._queue.unended)
+        return sum(len(route.queue.unended) for route in self._routes.values())
 
     @property
     def waiting(self) -> int:
         """Payloads that no worker has yet."""
-        return len(self._queue.waiting)
+        return sum(len(route.queue.waiting) for route in self._routes.values())
+
+    @property
+    def items(self) -> int:
+        """Payloads that have ended."""
+        return sum(route.queue.items for route in self._routes.values())
+
+    @property
+    def run_s(self) -> float:
+        """How long they ran, in all."""
+        return sum(route.queue.run_s for route in self._routes.values())
 
     async def prepare(self) -> None:
         """Starts the workers and sets the work up in them. Without it the first payloads wait for that, and a
@@ -61,9 +116,11 @@ class Lane:
             UsageError: the factory refused otherwise.
             WorkerStartFailed: a worker did not come up, or the factory failed otherwise.
         """
-        await self._executor.prepare(self.work)
+        await self._route.executor.prepare(self.work)
 
-    def submit(self, payload: Any, size_bytes: int, done: Callable[[Result], None]) -> None:
+    def submit(
+        self, payload: Any, size_bytes: int, done: Callable[[Result], None], *, is_risky: bool = False
+    ) -> Job:
         """Sends a payload to a worker.
 
         Args:
@@ -71,15 +128,76 @@ class Lane:
             size_bytes: about what it takes in memory.
             done: called once with the result, on the event loop, in a later turn of it, together with those of
                 other payloads of the same portion. Not called after the lane was closed.
+            is_risky: it may end its worker or never return. With `executor="auto"` it goes to a process.
 
         Raises:
             NotRunning: the lane or the pool was closed.
         """
         if self._is_closed:
             raise NotRunning("the lane was closed")
-        job = Job(self._queue, payload, size_bytes, done)
-        self._queue.unended[job] = None
-        self._executor.submit(job)
+        route = self._route
+        if is_risky and self._refuge is not None and route.strategy.executor != "process":
+            route = self._add(self._refuge())
+        elif self._detour is not None:
+            route = self._detour
+            self._detour_items -= 1
+            if not self._detour_items:
+                self._detour = None
+        job = Job(route.queue, payload, size_bytes, done)
+        route.queue.unended[job] = None
+        route.executor.submit(job)
+        return job
+
+    def forget(self, job: Job) -> None:
+        """Drops the result of a job that has not ended."""
+        job.queue.unended.pop(job, None)
+
+    def switch(self, route: Route) -> None:
+        """Sends payloads another way from now on, those that wait included."""
+        before, self._route = self._route, self._add(route)
+        self._route.strategy = route.strategy
+        self._detour = None
+        if before is not self._route:
+            self._move(before, self._route, None)
+
+    def divert(self, route: Route, items: int) -> None:
+        """Sends the next so many payloads another way, those that wait first."""
+        detour = self._add(route)
+        left = items - self._move(self._route, detour, items)
+        self._detour, self._detour_items = (detour, left) if left else (None, 0)
+
+    def _move(self, source: Route, target: Route, items: int | None) -> int:
+        jobs = source.executor.drop(source.queue)
+        moved = jobs[:items]
+        for job in jobs:
+            source.take_back(job)
+        for job in moved:
+            target.submit(job)
+        for job in jobs[len(moved) :]:
+            source.submit(job)
+        return len(moved)
+
+    def _add(self, route: Route) -> Route:
+        known = self._routes.setdefault(route.strategy.place, route)
+        if known is route:
+            self._adopt(route)
+        return known
+
+    def _adopt(self, route: Route) -> None:
+        # A process is where a payload can be stopped; from elsewhere it is tried there before it counts as failed.
+        if self._refuge is not None and route.strategy.executor not in ("process", "inline"):
+            route.queue.take_back = self._on_overdue
+
+    def _on_overdue(self, job: Job, result: Result) -> bool:
+        """A payload ran past its deadline where it cannot be stopped: it tries again where it can."""
+        if result.failure is None or result.failure.reason != "parse_timeout" or self._is_closed:
+            return False
+        assert self._refuge is not None
+        job.is_suspect = True
+        del job.queue.unended[job]
+        self._add(self._refuge()).submit(job)
+        self.overdue.set()
+        return True
 
     async def aclose(self) -> None:
         """Drops what waits, and the results of what runs."""
@@ -96,10 +214,12 @@ class Lane:
         if self._is_closed:
             return []
         self._is_closed = True
-        self._executor.drop(self._queue)
         self._on_close(self)
-        unended = list(self._queue.unended)
-        self._queue.unended.clear()
+        unended: list[Job] = []
+        for route in self._routes.values():
+            route.executor.drop(route.queue)
+            unended += route.queue.unended
+            route.queue.unended.clear()
         return unended
 
     async def __aenter__(self) -> Self:

@@ -1,10 +1,9 @@
-"""The pool: executors, started when a work needs them, and the lanes into them."""
+"""The pool: the one door to the executors, and the lanes into them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,14 +11,12 @@ from typing import Any, Self
 
 from scraper.errors import HandlerNotImportable, NotRunning, UsageError
 from scraper.handlers import import_under_way
-from scraper.offload.executor import Executor
-from scraper.offload.inline import InlineExecutor
+from scraper.offload.executors import Executors
 from scraper.offload.lane import Lane
 from scraper.offload.mapping import Window, size_of
-from scraper.offload.processes import ProcessExecutor
+from scraper.offload.steering import Steering
 from scraper.offload.strategy import choose
-from scraper.offload.threads import ThreadExecutor
-from scraper.offload.values import PoolStatistics, Result, Strategy, Work
+from scraper.offload.values import Place, PoolStatistics, Result, Strategy, Work
 from scraper.options import ExecutorName, OffloadOptions
 
 # Between the input of `map` and its consumer: two portions in every worker, and as much again that waits for them or
@@ -28,19 +25,21 @@ _PORTIONS_A_WORKER = 4
 
 
 class OffloadPool:
-    """Runs functions in line, in threads or in worker processes, beside an event loop.
+    """Runs functions in line, in threads, processes or interpreters, beside an event loop.
 
         async with OffloadPool(clean) as pool:
             async for result in pool.map(documents):
                 print(result.unwrap())
 
     A pool belongs to the event loop in which it was opened, and may be shared by everything that runs there. What
-    crashes in a worker process fails its own page; in line and in threads it ends the program.
+    crashes in a worker process fails its own page; in line, in threads and in interpreters it ends the program.
+    With `executor="auto"` each function starts where it is known to run well, is measured on its own first payloads,
+    and goes where the roofline says.
 
     Args:
         function: what `map` and `run` call: a function of one argument at the top level of a module, or its name.
-        executor: auto, inline, thread or process; None is what the options say.
-        workers: threads or processes; None is what the options say.
+        executor: auto, inline, thread, process or interpreter; None is what the options say.
+        workers: threads, processes or interpreters; None is what the options say.
         options: portions and time limits.
 
     Raises:
@@ -63,8 +62,10 @@ class OffloadPool:
             workers=options.workers if workers is None else workers,
         )
         self._work = None if function is None else Work.of(function)
-        self._executors: dict[ExecutorName, Executor] = {}
+        self._executors = Executors(self.options)
+        self._steering: Steering | None = None
         self._lanes: set[Lane] = set()
+        self._own_lane: Lane | None = None
         self._is_open = False
 
     def __repr__(self) -> str:
@@ -84,24 +85,39 @@ class OffloadPool:
         return self.options.worker_count
 
     def strategy(self, work: Work) -> Strategy:
-        """Where this work runs, and why."""
-        return choose(work, self.options)
+        """Where payloads of this work go, and why; with `auto` as it was last measured."""
+        return self._steering.strategy(work) if self._steering is not None else choose(work, self.options)
+
+    def predicted(self, work: Work) -> Mapping[Place, float]:
+        """Payloads a second that each strategy was predicted to do; empty as long as nothing was measured."""
+        return self._steering.predicted.get(work, {}) if self._steering is not None else {}
 
     def statistics(self) -> PoolStatistics:
-        return PoolStatistics(tuple(executor.statistics() for executor in self._executors.values()))
+        return PoolStatistics(self._executors.statistics())
 
     def lane(self, work: Work) -> Lane:
         """A way in for one user and one work. Preparing it is what starts workers, if any are needed.
 
         Raises:
             NotRunning: the pool is not open.
+            UsageError: this system has no such executor.
         """
         if not self._is_open:
             raise NotRunning('the pool is not open: use it inside "async with"')
-        strategy = self.strategy(work)
-        lane = Lane(work, strategy, self._executor(strategy.executor), self._lanes.discard)
+        route = self._executors.route(self.strategy(work), work)
+        steering = self._steering
+        if steering is None:
+            lane = Lane(work, route, self._lanes.discard)
+        else:
+            lane = Lane(work, route, self._let_go, lambda: steering.refuge(work))
+            steering.begin(lane)
         self._lanes.add(lane)
         return lane
+
+    def _let_go(self, lane: Lane) -> None:
+        self._lanes.discard(lane)
+        if self._steering is not None:
+            self._steering.end(lane)
 
     async def prepare(self, work: Work) -> None:
         """Starts the workers that this work goes to, and sets it up in them; see `Lane.prepare`."""
@@ -151,25 +167,15 @@ class OffloadPool:
         """
         if self._work is None:
             raise UsageError("this pool has no function: write OffloadPool(function)")
+        # One lane for all calls: what is measured of one serves the next.
+        if self._own_lane is None:
+            self._own_lane = self.lane(self._work)
         ended: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        async with self.lane(self._work) as lane:
-            lane.submit(payload, size_of(payload), ended.set_result)
+        job = self._own_lane.submit(payload, size_of(payload), ended.set_result)
+        try:
             return (await ended).unwrap()
-
-    def _executor(self, name: ExecutorName) -> Executor:
-        executor = self._executors.get(name)
-        if executor is None:
-            executor = self._executors[name] = self._start(name)
-        return executor
-
-    def _start(self, name: ExecutorName) -> Executor:
-        match name:
-            case "inline":
-                return InlineExecutor()
-            case "thread":
-                return ThreadExecutor(self.options)
-            case _:
-                return ProcessExecutor(self.options)
+        finally:
+            self._own_lane.forget(job)
 
     async def __aenter__(self) -> Self:
         script = import_under_way()
@@ -181,6 +187,8 @@ class OffloadPool:
         if self._is_open:
             raise UsageError("the pool is open already")
         self._is_open = True
+        if self.options.executor == "auto":
+            self._steering = Steering(self._executors, self.options)
         try:
             if self._work is not None:
                 await self.prepare(self._work)
@@ -196,9 +204,7 @@ class OffloadPool:
 
     async def _aclose(self) -> None:
         self._is_open = False
+        self._own_lane = None
         for lane in list(self._lanes):
             lane.abort("pool_closed")
-        async with AsyncExitStack() as stack:  # which closes every one, whatever happens to the others
-            for executor in self._executors.values():
-                stack.push_async_callback(executor.aclose)
-            self._executors.clear()
+        await self._executors.aclose()

@@ -38,7 +38,11 @@ class Cell:
         _CELL.pack_into(self._memory, 0, state, number, place, since_s)
 
     def read(self) -> Doing:
-        return Doing(*_CELL.unpack_from(self._memory))
+        """Twice the same, because the worker may be writing at this moment."""
+        seen = _CELL.unpack_from(self._memory)
+        while (again := _CELL.unpack_from(self._memory)) != seen:
+            seen = again
+        return Doing(*seen)
 
     def close(self) -> None:
         self._memory.close()

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from scraper.errors import NotRunning, ScraperError
+from scraper.errors import NotRunning, ScraperError, WorkerStartFailed
 from scraper.handlers import resolve
 from scraper.model import Failure, Stage
 from scraper.offload.backlog import Backlog, Job, Queue, deliver
-from scraper.offload.describe import describe_error, setup_error
-from scraper.offload.executor import Reply, first_replies, settle_reply, setup_failure
+from scraper.offload.describe import describe_error, failure_reason, setup_error
+from scraper.offload.executor import CAN_BE_ENDED, Reply, first_replies, not_ready, settle_reply, setup_failure
 from scraper.offload.values import ExecutorStatistics, Result, Work
 from scraper.options import OffloadOptions
 
@@ -29,39 +30,65 @@ _DELIVER_EVERY_S = 0.01
 # behind, ends with its page, and does not keep the program from its end.
 _PATIENCE_S = 1.0
 
+# Threads that were given up and run on are replaced, at most so many at a time (or as many as there are workers): a
+# few odd pages cost no speed, and what is wrong with every page takes neither the memory nor the whole GIL.
+_MOST_LOST = 4
+
+# The loop may have been kept from looking for long, by C code with the GIL, and the page be at its end; it gets this
+# long to say so before its thread is given up.
+_SECOND_LOOK_S = 0.02
+
 _Build = tuple[Work, Reply]
 
 
 class ThreadExecutor:
-    """A fixed number of threads that share one backlog."""
+    """Threads that share one backlog.
 
-    def __init__(self, options: OffloadOptions) -> None:
+    A thread cannot be stopped. A payload past its deadline fails, its thread is left to run on, and another takes
+    its place. C code that keeps the GIL stops the loop as well, so that its deadline passes unnoticed.
+
+    Args:
+        options: portions and limits.
+        workers: how many threads.
+    """
+
+    def __init__(self, options: OffloadOptions, workers: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._options = options
+        self._workers = workers
         self.batch_items = options.batch_items
+        self.deadline_s = options.deadline_s or math.inf
         self._lock = threading.Lock()  # held for a few list operations only, also by the event loop
         self._backlog = Backlog()
         self._prepared: set[Work] = set()
         self._threads: list[_Thread] = []
+        self._lost: list[_Thread] = []  # given up, and running on
+        self._never_ready: dict[Work, ScraperError] = {}
+        self._has_started = False
         self._idle: list[_Thread] = []
         self._ended: deque[tuple[Job, Result, float]] = deque()  # with the time of its end, for return_s
         self._is_delivery_due = False
         self._patrol: asyncio.TimerHandle | None = None
         self._build_lock = threading.Lock()  # one import at a time: they would only wait for each other's GIL
-        self._running = self._batches = self._items = 0
+        self._running = self._batches = self._items = self._timeouts = self._recovered = 0
         self._is_closing = False
+
+    def __repr__(self) -> str:
+        return f"<ThreadExecutor [{self.statistics()}]>"
 
     async def prepare(self, work: Work) -> None:
         if work in self._prepared:
             return
         self._start()
+        if not self._threads:
+            raise WorkerStartFailed(self._why_lost())
         idle: list[Reply] = []
         busy: list[Reply] = []
         with self._lock:
             for thread in self._threads:
                 reply: Reply = self._loop.create_future()
                 thread.builds.append((work, reply))
-                if thread.is_running:
+                if thread.job is not None:
                     busy.append(reply)
                 else:
                     idle.append(reply)
@@ -70,23 +97,31 @@ class ThreadExecutor:
         self._prepared.add(work)
 
     def submit(self, job: Job) -> None:
-        if not self._threads:
+        if not self._has_started:
             self._start()
         with self._lock:
             self._backlog.put(job)
             if self._idle:
                 self._idle.pop().wake.release()
         if self._patrol is None:
-            self._patrol = self._loop.call_later(self._options.batch_s, self._on_patrol)
+            self._patrol = self._loop.call_later(self._patrol_s, self._on_patrol)
 
-    def drop(self, queue: Queue) -> None:
+    def drop(self, queue: Queue) -> list[Job]:
         with self._lock:
-            self._backlog.drop(queue)
+            return self._backlog.drop(queue)
 
     def statistics(self) -> ExecutorStatistics:
-        backlog = self._backlog
         return ExecutorStatistics(
-            "thread", len(self._threads), self._running, backlog.items, backlog.bytes, self._batches, self._items
+            "thread",
+            workers=len(self._threads),
+            running=self._running,
+            waiting=self._backlog.items,
+            waiting_bytes=self._backlog.bytes,
+            batches=self._batches,
+            items=self._items,
+            timeouts=self._timeouts,
+            lost=len(self._lost),
+            recovered=self._recovered,
         )
 
     async def aclose(self) -> None:
@@ -101,20 +136,29 @@ class ThreadExecutor:
         if self._patrol is not None:
             self._patrol.cancel()
         threads, self._threads = self._threads, []
-        if not threads:
-            return
-        _, late = await asyncio.wait([thread.ended for thread in threads], timeout=_PATIENCE_S)
-        if late:
-            logger.warning("left %d threads behind: a thread cannot be stopped before its page ends", len(late))
-        for thread in threads:
+        if threads:
+            await asyncio.wait([thread.ended for thread in threads], timeout=_PATIENCE_S)
+        left = 0
+        for thread in [*threads, *self._lost]:
             if thread.ended.done():
                 thread.join()
+            else:
+                left += 1
+        if left:
+            logger.warning("left %d threads behind: a thread cannot be stopped before its page ends", left)
 
     def _start(self) -> None:
-        if not self._threads:
-            self._threads = [_Thread(self, index) for index in range(self._options.worker_count)]
-            for thread in self._threads:
-                thread.start()
+        if not self._has_started:
+            self._has_started = True
+            for index in range(self._workers):
+                self._add_thread(index)
+
+    def _add_thread(self, index: int) -> _Thread:
+        thread = _Thread(self, index)
+        with self._lock:
+            self._threads.append(thread)
+        thread.start()
+        return thread
 
     def _wake(self, thread: _Thread) -> None:
         """Under the lock: wakes this one thread, if it sleeps."""
@@ -126,13 +170,15 @@ class ThreadExecutor:
         """What a thread does next; None when it shall end. Blocks while there is nothing."""
         while True:
             with self._lock:
-                thread.is_running = False
+                thread.job = None
+                if thread.is_lost and not self._has_come_back(thread):
+                    return None
                 if thread.builds:
                     return thread.builds.popleft()
                 job = self._backlog.take()
                 if job is not None:
                     self._running += 1
-                    thread.is_running = True
+                    thread.job = job
                     return job
                 if self._is_closing:
                     return None
@@ -141,11 +187,23 @@ class ThreadExecutor:
             thread.wake.acquire()
             thread.was_asleep = True
 
-    def end(self, job: Job, result: Result, ended_s: float) -> None:
-        """Keeps a result until the loop fetches it."""
-        self._ended.append((job, result, ended_s))
+    def _has_come_back(self, thread: _Thread) -> bool:
+        """Under the lock: takes note that a lost thread runs on no more; whether it is needed."""
+        self._lost.remove(thread)
+        self._recovered += 1
+        thread.is_lost = False
+        if self._is_closing or len(self._threads) >= self._workers:
+            return False
+        self._threads.append(thread)
+        return True
+
+    def end(self, thread: _Thread, job: Job, result: Result, ended_s: float) -> None:
+        """Keeps a result until the loop fetches it, unless the job was given up meanwhile."""
         with self._lock:
-            self._running -= 1
+            thread.until_s = math.inf
+            if not thread.is_lost:
+                self._ended.append((job, result, ended_s))
+                self._running -= 1
 
     def announce(self) -> None:
         """Has the loop fetch the results, if it is not about to anyway."""
@@ -153,14 +211,24 @@ class ThreadExecutor:
             self._is_delivery_due = True
             self._loop.call_soon_threadsafe(self._deliver)
 
-    def build(self, work: Work) -> Callable[[Any], Any]:
-        with self._build_lock:
-            try:
-                function: Callable[[Any], Any] = resolve(work.factory)(*work.args)
-            except BaseException as error:  # noqa: BLE001  # the boundary to the factory, in a thread
-                failure = setup_error(work.title, error)
-                raise failure from (None if failure is error else error)
-            return function
+    def build(self, thread: _Thread, work: Work) -> Callable[[Any], Any]:
+        known = self._never_ready.get(work)
+        if known is not None:
+            raise known
+        # Whoever does not come back from an import shall not keep others from theirs.
+        is_alone = self._build_lock.acquire(timeout=self._options.start_timeout_s)
+        thread.until_s = time.monotonic() + self._options.start_timeout_s
+        try:
+            function: Callable[[Any], Any] = resolve(work.factory)(*work.args)
+            self._never_ready.pop(work, None)
+        except BaseException as error:  # noqa: BLE001  # the boundary to the factory, in a thread
+            failure = setup_error(work.title, error)
+            raise failure from (None if failure is error else error)
+        finally:
+            thread.until_s = math.inf
+            if is_alone:
+                self._build_lock.release()
+        return function
 
     def answer(self, reply: Reply, error: ScraperError | None) -> None:
         self._loop.call_soon_threadsafe(settle_reply, reply, error)
@@ -184,12 +252,74 @@ class ThreadExecutor:
             result.return_cpu_s = cpu_s
         deliver(self._loop, ended)
 
+    @property
+    def _patrol_s(self) -> float:
+        return min(self._options.batch_s, self.deadline_s / 4)
+
     def _on_patrol(self) -> None:
-        """Fetches the results of a thread that has got stuck in a later page, and that nobody announced."""
+        """Gives up threads whose page is past its deadline, and fetches results that nobody has announced.
+
+        Such are those of a thread that has got stuck in a later page.
+        """
         self._patrol = None
+        is_in_doubt = self._give_up_overdue()
+        if not self._threads:
+            with self._lock:
+                waiting = self._backlog.take_all()
+            failure = Failure(Stage.EXTRACT, "workers_lost", self._why_lost())
+            self._end_unrun((job, Result(failure=failure, executor="thread")) for job in waiting)
         self._deliver()
         if self._backlog or self._running or self._ended:
-            self._patrol = self._loop.call_later(self._options.batch_s, self._on_patrol)
+            wait_s = _SECOND_LOOK_S if is_in_doubt else self._patrol_s
+            self._patrol = self._loop.call_later(wait_s, self._on_patrol)
+
+    def _give_up_overdue(self) -> bool:
+        """Goes on without the threads that were overdue at the last look and still are; whether there are new ones."""
+        now_s = time.monotonic()
+        overdue = [thread for thread in self._threads if thread.until_s <= now_s]
+        for thread in overdue:
+            if thread.doubted_s == thread.until_s:
+                self._give_up(thread, now_s)
+            thread.doubted_s = thread.until_s
+        return bool(overdue)
+
+    def _give_up(self, thread: _Thread, now_s: float) -> None:
+        with self._lock:
+            if thread.doubted_s != thread.until_s:  # it has ended at this moment
+                return
+            job, builds = thread.job, list(thread.builds)
+            thread.is_lost = True
+            thread.builds.clear()
+            self._threads.remove(thread)
+            self._lost.append(thread)
+            self._running -= job is not None
+            self._timeouts += 1
+        if len(self._lost) <= max(_MOST_LOST, self._workers):
+            self._add_thread(thread.index)
+        for work, reply in builds:
+            settle_reply(reply, not_ready(work, self._options.start_timeout_s))
+        failure = self._blame(thread.building)
+        if job is not None:
+            run_s = now_s - thread.until_s + self.deadline_s
+            result = Result(failure=failure, run_s=run_s, executor="thread", worker=thread.index)
+            self._end_unrun([(job, result)])
+
+    def _blame(self, building: Work | None) -> Failure:
+        if building is not None:
+            error = self._never_ready[building] = not_ready(building, self._options.start_timeout_s)
+            return setup_failure(error)
+        detail = (
+            f"it ran past its deadline of {self.deadline_s:g} s; its thread goes on running, because a thread cannot "
+            f"be stopped: {CAN_BE_ENDED}"
+        )
+        return Failure(Stage.EXTRACT, "parse_timeout", detail)
+
+    def _end_unrun(self, ended: Iterable[tuple[Job, Result]]) -> None:
+        now_s = time.monotonic()
+        self._ended.extend((job, result, now_s) for job, result in ended)
+
+    def _why_lost(self) -> str:
+        return f"{len(self._lost)} threads run past a deadline, and a thread cannot be stopped: {CAN_BE_ENDED}"
 
 
 class _Thread(threading.Thread):
@@ -201,12 +331,16 @@ class _Thread(threading.Thread):
         self.wake = threading.Lock()
         self.wake.acquire()
         self.was_asleep = False
-        self.is_running = False
+        self.index = index
+        self.job: Job | None = None
+        self.building: Work | None = None
+        self.until_s = math.inf  # when what it does now is past its deadline
+        self.doubted_s = 0.0
+        self.is_lost = False
         loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = loop.create_future()
         self._loop = loop
         self._executor = executor
-        self._index = index
         self._functions: dict[Work, Callable[[Any], Any] | ScraperError] = {}
 
     def run(self) -> None:
@@ -237,10 +371,12 @@ class _Thread(threading.Thread):
 
     def _set_up(self, work: Work) -> Callable[[Any], Any] | ScraperError:
         function: Callable[[Any], Any] | ScraperError
+        self.building = work
         try:
-            function = self._executor.build(work)
+            function = self._executor.build(self, work)
         except ScraperError as error:
             function = error
+        self.building = None
         self._functions[work] = function
         return function
 
@@ -251,19 +387,20 @@ class _Thread(threading.Thread):
             function = self._set_up(work)
         if isinstance(function, ScraperError):
             now_s = time.monotonic()
-            self._executor.end(job, Result(failure=setup_failure(function), executor="thread"), now_s)
+            self._executor.end(self, job, Result(failure=setup_failure(function), executor="thread"), now_s)
             return now_s
         value, failure = None, None
         started_s = time.monotonic()
+        self.until_s = started_s + self._executor.deadline_s
         try:
             value = function(job.payload)
         except BaseException as error:  # noqa: BLE001  # the boundary to the user's function; nobody else is in this thread
-            failure = Failure(Stage.EXTRACT, "raised", describe_error(error))
+            failure = Failure(Stage.EXTRACT, failure_reason(error), describe_error(error))
         ended_s = time.monotonic()
         # A thread that slept was woken for this job: what passed since is the hand-off, not a wait for a worker.
         waited_s = started_s - job.submitted_s
         queue_s, handoff_s = (0.0, waited_s) if self.was_asleep else (waited_s, 0.0)
         self.was_asleep = False
-        result = Result(value, failure, queue_s, handoff_s, ended_s - started_s, executor="thread", worker=self._index)
-        self._executor.end(job, result, ended_s)
+        result = Result(value, failure, queue_s, handoff_s, ended_s - started_s, executor="thread", worker=self.index)
+        self._executor.end(self, job, result, ended_s)
         return ended_s

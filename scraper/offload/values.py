@@ -6,12 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scraper.errors import FunctionFailed, ParseTimeout, ScraperError, WorkerCrashed, WorkerStartFailed
+from scraper.errors import FunctionFailed, ParseTimeout, ScraperError, WorkerCrashed, WorkerError, WorkerStartFailed
 from scraper.handlers import name_of
 from scraper.model import Failure
 from scraper.options import ExecutorName
 
 Known = Literal["releases_gil", "holds_gil", "unknown"]
+
+Place = tuple[ExecutorName, int]
+"""An executor of a pool: its kind, and how many workers it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +81,11 @@ class Result:
         """The value.
 
         Raises:
-            FunctionFailed: the function raised, or its payload or result does not pickle.
+            FunctionFailed: the function raised or asked for too much memory, or its payload or result does not pickle.
             WorkerCrashed: its worker process died under this payload.
             ParseTimeout: it ran past its deadline.
             WorkerStartFailed: no worker could be started for it.
+            WorkerError: all workers run past a deadline, and cannot be stopped.
         """
         if self.failure is None:
             return self.value
@@ -93,6 +97,7 @@ _ERRORS: dict[str, type[ScraperError]] = {
     "parse_timeout": ParseTimeout,
     "worker_crashed": WorkerCrashed,
     "worker_start_failed": WorkerStartFailed,
+    "workers_lost": WorkerError,
 }
 
 
@@ -103,6 +108,10 @@ class Strategy:
     executor: ExecutorName
     workers: int
     why: str
+
+    @property
+    def place(self) -> Place:
+        return self.executor, self.workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +128,10 @@ class ExecutorStatistics:
         returned: payloads that a worker gave back unstarted because another one took long.
         crashes: worker processes that died under a payload.
         restarts: worker processes that were started in place of one that died.
+        timeouts: workers that were ended or given up because a payload ran past its deadline.
+        lost: of those given up, how many still run.
+        recovered: how many came back.
+        recycled: workers that were replaced because of their age or size.
     """
 
     executor: ExecutorName
@@ -131,6 +144,15 @@ class ExecutorStatistics:
     returned: int = 0
     crashes: int = 0
     restarts: int = 0
+    timeouts: int = 0
+    lost: int = 0
+    recovered: int = 0
+    recycled: int = 0
+
+    def __str__(self) -> str:
+        events = ("crashes", "timeouts", "lost", "recycled")
+        told = [f"{count} {name}" for name in events if (count := getattr(self, name))]
+        return ", ".join([f"{self.workers} workers", f"{self.running} running", f"{self.waiting} waiting", *told])
 
 
 @dataclass(frozen=True, slots=True)

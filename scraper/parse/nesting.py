@@ -29,10 +29,15 @@ _FLAT = frozenset(
 
 def is_too_deep(utf8: bytes) -> bool:
     """Whether a body is seen to nest deeper than `MAX_DEPTH`."""
-    for start in range(0, len(utf8), _STRIDE_BYTES):
+    return may_be_deep(utf8) and _is_too_deep_by_tags(utf8)
+
+
+def may_be_deep(body: bytes) -> bool:
+    """Whether a body opens many more tags than it closes somewhere, as a cheap scan sees it."""
+    for start in range(0, len(body), _STRIDE_BYTES):
         end = start + _SAMPLE_BYTES
-        if utf8.count(b"<", start, end) - 2 * utf8.count(b"</", start, end) > _SUSPICIOUS_TAGS:
-            return _is_too_deep_by_tags(utf8)
+        if body.count(b"<", start, end) - 2 * body.count(b"</", start, end) > _SUSPICIOUS_TAGS:
+            return True
     return False
 
 

@@ -11,9 +11,12 @@ from scraper.model import Lease, Response
 from scraper.offload import Lane, OffloadPool, Result, Work
 from scraper.options import ParserName
 from scraper.parse.extract import decode_result, encode_task
+from scraper.parse.nesting import may_be_deep
 
 # One that runs, one that waits in the worker, and one in the making.
 _PORTIONS_A_WORKER = 3
+# A page so large is rare, and takes any parser long enough to be worth a process of its own.
+_LARGE_BYTES = 2_000_000
 _EXTRACTOR = "scraper.parse.extract:extractor"
 
 
@@ -25,8 +28,8 @@ class Parsing:
         self.parser = parser
         self._handler = handler
         self.capacity_pages = _PORTIONS_A_WORKER * pool.options.batch_items * pool.workers
+        self._may_choose = pool.executor == "auto"
         self._lanes: dict[str, Lane] = {}
-        self._pages: dict[str, int] = {}
 
     async def prepare(self) -> None:
         await self._lane(self._handler).prepare()
@@ -34,22 +37,24 @@ class Parsing:
     def submit(self, lease: Lease, response: Response, done: Callable[[Parsed], None]) -> None:
         handler = lease.request.handler or self._handler
         lane = self._lane(handler)
-        self._pages[handler] += 1
         payload = encode_task(lease.request, response)
-        lane.submit(payload, len(response.body), lambda result: done(_parsed(result)))
+        body = response.body
+        is_risky = self._may_choose and (len(body) > _LARGE_BYTES or may_be_deep(body))
+        lane.submit(payload, len(body), lambda result: done(_parsed(result)), is_risky=is_risky)
 
     def _lane(self, handler: str) -> Lane:
         lane = self._lanes.get(handler)
         if lane is None:
             known: Any = "releases_gil" if self.parser in ("lxml", "lexbor") else "holds_gil"
             lane = self._lanes[handler] = self.pool.lane(Work(_EXTRACTOR, (self.parser, handler), known))
-            self._pages[handler] = 0
         return lane
 
     def strategies(self) -> tuple[Strategy, ...]:
+        """Where pages were parsed, by handler; the last of a handler is where its pages go now."""
         return tuple(
-            Strategy(handler, self.parser, choice.executor, choice.workers, self._pages[handler], choice.why)
-            for handler, choice in ((handler, lane.strategy) for handler, lane in self._lanes.items())
+            Strategy(handler, self.parser, strategy.executor, strategy.workers, pages, strategy.why)
+            for handler, lane in self._lanes.items()
+            for strategy, pages in lane.used
         )
 
     async def aclose(self) -> None:

@@ -111,5 +111,5 @@ def test_one_work_can_be_taken_out() -> None:
 def test_a_job_ends_once() -> None:
     queue = Queue(WORK)
     [job] = jobs(queue, "a")
-    assert queue.settle(job)
-    assert not queue.settle(job)
+    assert queue.settle(job, Result())
+    assert not queue.settle(job, Result())

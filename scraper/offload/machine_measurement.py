@@ -1,0 +1,290 @@
+"""What this machine and this Python cost, measured: the program that `scraper.offload.machine` starts.
+
+It runs in a process of its own, prints one JSON object, and takes about two seconds. Every figure is the best of
+several rounds, because whatever else the machine does can only make it worse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+
+from scraper.errors import ScraperError
+from scraper.offload.costs import HandoffCost, LoopCost
+from scraper.offload.pool import OffloadPool
+from scraper.offload.values import Result, Work
+from scraper.options import ExecutorName, available_cpus
+
+# What one portion of a crawl's pages is about, and a page that is large: two points make the cost of a byte known.
+_SMALL_BYTES = 4_000
+_LARGE_BYTES = 100_000
+_SMALL_PAYLOADS = 1_500
+_LARGE_PAYLOADS = 150
+
+# Enough for full portions in both workers, as benchmarks/handoff.py has it.
+_UNDER_WAY = 64
+_WORKERS = 2
+_ROUNDS = 3
+
+# A new process runs on the CPU of its parent until the scheduler moves it; that takes less than this.
+_SETTLE_S = 0.05
+_BURN_S = 0.12
+_BURN_ROUNDS = 2
+
+_HANDOVERS = 300
+_REACQUISITIONS = 8
+
+# Works for so long as its input says and answers with how often it came round: Python code that allocates, as
+# parsing does, and no memory traffic beyond the caches, which is the payload's own.
+_BURNER = """
+import sys, time
+def burn(seconds):
+    clock = time.perf_counter
+    rounds, end_s = 0, clock() + seconds
+    while clock() < end_s:
+        sum([len(str(number)) for number in range(200)])
+        rounds += 1
+    return rounds
+for line in sys.stdin:
+    settle_s, burn_s = map(float, line.split())
+    burn(settle_s)
+    print(burn(burn_s), flush=True)
+"""
+
+# CPU of the function's thread inside the function, and CPU of its whole process when it ends.
+_Answer = tuple[float, float]
+
+
+def answer(payload: bytes) -> _Answer:
+    """What is handed over. It does next to nothing, so that handing over is what takes the time."""
+    started_s = time.thread_time()
+    len(payload)
+    return time.thread_time() - started_s, time.process_time()
+
+
+def measure_capacity(cpus: int) -> float:
+    """How many times one busy process's work all CPUs do together."""
+    if cpus == 1:
+        return 1.0
+    burners = [
+        subprocess.Popen(  # noqa: S603  # our own program
+            [sys.executable, "-I", "-S", "-c", _BURNER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(cpus)
+    ]
+    try:
+        alone = max(_burn(burners[:1]) for _ in range(_BURN_ROUNDS))
+        together = max(_burn(burners) for _ in range(_BURN_ROUNDS))
+    finally:
+        for burner in burners:
+            burner.kill()
+            burner.communicate()
+    return min(max(together / alone, 1.0), float(cpus))
+
+
+def _burn(burners: Sequence[subprocess.Popen[str]]) -> int:
+    for burner in burners:
+        assert burner.stdin is not None
+        burner.stdin.write(f"{_SETTLE_S} {_BURN_S}\n")
+        burner.stdin.flush()
+    rounds = 0
+    for burner in burners:
+        assert burner.stdout is not None
+        rounds += int(burner.stdout.readline())
+    return rounds
+
+
+def measure_handover_s() -> float:
+    """From one thread's letting go of the GIL until another one that slept runs with it: half a ping-pong."""
+    ping, pong = threading.Lock(), threading.Lock()
+    ping.acquire()
+    pong.acquire()
+
+    def answer_pings() -> None:
+        for _ in range(_HANDOVERS * _ROUNDS):
+            ping.acquire()
+            pong.release()
+
+    partner = threading.Thread(target=answer_pings)
+    partner.start()
+    best_s = float("inf")
+    for _ in range(_ROUNDS):
+        started_s = time.perf_counter()
+        for _ in range(_HANDOVERS):
+            ping.release()
+            pong.acquire()
+        best_s = min(best_s, (time.perf_counter() - started_s) / _HANDOVERS / 2)
+    partner.join()
+    return best_s
+
+
+def measure_reacquire_s() -> float:
+    """What letting go of the GIL for a moment costs beside a thread that runs Python."""
+    is_over = False
+
+    def spin() -> None:
+        while not is_over:
+            pass
+
+    spinner = threading.Thread(target=spin)
+    spinner.start()
+    started_s = time.perf_counter()
+    for _ in range(_REACQUISITIONS):
+        time.sleep(0)
+    taken_s = (time.perf_counter() - started_s) / _REACQUISITIONS
+    is_over = True
+    spinner.join()
+    return taken_s
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """CPU seconds of one way through a pool, a payload.
+
+    Args:
+        loop_s: of the event loop's thread.
+        own_s: of all threads of this process.
+        worker_s: of worker processes beyond the function.
+        function_s: of the function.
+    """
+
+    loop_s: float
+    own_s: float
+    worker_s: float
+    function_s: float
+
+
+async def _by_lane(pool: OffloadPool, payloads: Sequence[bytes]) -> list[Result]:
+    results: list[Result] = []
+    waiting = list(payloads)
+    finished = asyncio.Event()
+
+    def done(result: Result) -> None:
+        results.append(result)
+        if waiting:
+            submit()
+        elif len(results) == len(payloads):
+            finished.set()
+
+    def submit() -> None:
+        payload = waiting.pop()
+        lane.submit(payload, len(payload), done)
+
+    async with pool.lane(Work.of(answer)) as lane:
+        for _ in range(_UNDER_WAY):
+            submit()
+        await finished.wait()
+    return results
+
+
+async def _by_map(pool: OffloadPool, payloads: Sequence[bytes]) -> list[Result]:
+    return [result async for result in pool.map(payloads)]
+
+
+_Way = Callable[[OffloadPool, Sequence[bytes]], Awaitable[list[Result]]]
+
+
+async def _measure(pool: OffloadPool, way: _Way, payloads: Sequence[bytes]) -> _Run:
+    """The best of several rounds, by the CPU of the loop's thread."""
+    runs = []
+    for _ in range(_ROUNDS):
+        loop_s, own_s = time.thread_time(), time.process_time()
+        results = await way(pool, payloads)
+        loop_s, own_s = time.thread_time() - loop_s, time.process_time() - own_s
+        count = len(results)
+        function_s = sum(result.unwrap()[0] for result in results)
+        runs.append(_Run(loop_s / count, own_s / count, _worker_s(results), function_s / count))
+    return min(runs, key=lambda run: run.loop_s)
+
+
+def _worker_s(results: Sequence[Result]) -> float:
+    """CPU of worker processes from their first answer to their last, beyond the function, a payload."""
+    answers: dict[int | None, list[_Answer]] = {}
+    for result in results:
+        answers.setdefault(result.worker, []).append(result.unwrap())
+    spent_s = payloads = 0.0
+    for own in answers.values():
+        own.sort(key=lambda each: each[1])
+        spent_s += own[-1][1] - own[0][1] - sum(function_s for function_s, _ in own[1:])
+        payloads += len(own) - 1
+    return max(0.0, spent_s) / max(payloads, 1.0)
+
+
+def _pickling_s(payload: bytes) -> float:
+    """What pickling this payload and unpickling it costs; `WorkCost` has that for real ones."""
+    times = []
+    for _ in range(20):
+        started_s = time.perf_counter()
+        pickle.loads(pickle.dumps(payload, pickle.HIGHEST_PROTOCOL))  # noqa: S301  # our own
+        times.append(time.perf_counter() - started_s)
+    return min(times) / 2
+
+
+async def measure_handoff(executor: ExecutorName) -> HandoffCost | None:
+    """What handing over to this executor costs; None where it does not exist."""
+    small, large = ([bytes(size)] * count for size, count in _SERIES)
+    try:
+        async with OffloadPool(answer, executor=executor, workers=_WORKERS) as pool:
+            few, many = await _measure(pool, _by_lane, small), await _measure(pool, _by_lane, large)
+    except ScraperError:
+        return None
+    if executor == "inline":
+        return HandoffCost(max(0.0, few.loop_s - few.function_s), max(0.0, few.loop_s - few.function_s))
+    if executor == "thread":
+        worker_s = max(0.0, few.own_s - few.loop_s - few.function_s)
+        return HandoffCost(few.loop_s, few.loop_s, worker_cpu_s=worker_s)
+    pickling_s = [_pickling_s(bytes(size)) for size, _ in _SERIES]
+    main_s = [max(0.0, run.loop_s - pickle_s) for run, pickle_s in zip((few, many), pickling_s, strict=True)]
+    worker_s_ = [max(0.0, run.worker_s - pickle_s) for run, pickle_s in zip((few, many), pickling_s, strict=True)]
+    main_cpu_s, main_byte_s = _line(*main_s)
+    worker_cpu_s, worker_byte_s = _line(*worker_s_)
+    return HandoffCost(main_cpu_s, main_cpu_s, main_byte_s, worker_cpu_s, worker_byte_s)
+
+
+_SERIES = ((_SMALL_BYTES, _SMALL_PAYLOADS), (_LARGE_BYTES, _LARGE_PAYLOADS))
+
+
+def _line(small_s: float, large_s: float) -> tuple[float, float]:
+    """What every payload costs, and what every byte adds."""
+    byte_s = max(0.0, large_s - small_s) / (_LARGE_BYTES - _SMALL_BYTES)
+    return max(0.0, small_s - byte_s * _SMALL_BYTES), byte_s
+
+
+async def measure_mapping() -> LoopCost:
+    """What `OffloadPool.map` does for each payload beside handing it over."""
+    payloads = [bytes(_SMALL_BYTES)] * _SMALL_PAYLOADS
+    async with OffloadPool(answer, executor="inline") as pool:
+        lane, mapped = await _measure(pool, _by_lane, payloads), await _measure(pool, _by_map, payloads)
+    cpu_s = max(0.0, mapped.loop_s - lane.loop_s)
+    return LoopCost(cpu_s, cpu_s)
+
+
+async def _handoffs() -> dict[ExecutorName, HandoffCost]:
+    names: tuple[ExecutorName, ...] = ("inline", "thread", "process", "interpreter")
+    measured = {name: await measure_handoff(name) for name in names}
+    return {name: cost for name, cost in measured.items() if cost is not None}
+
+
+def main() -> None:
+    """Prints what was measured."""
+    cpus = available_cpus()
+    figures = {
+        "cpus": cpus,
+        "capacity": measure_capacity(cpus),
+        "handover_s": measure_handover_s(),
+        "reacquire_s": measure_reacquire_s(),
+        "handoffs": {name: asdict(cost) for name, cost in asyncio.run(_handoffs()).items()},
+        "mapping": asdict(asyncio.run(measure_mapping())),
+    }
+    json.dump(figures, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
