@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterable, Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from scraper.errors import NotRunning
 from scraper.model import Extraction, Failure, Lease, Outcome, Request, Response, Skip, State
@@ -168,6 +168,23 @@ class Crawl:
     def in_flight(self) -> int:
         """Requests that were leased and are not committed."""
         return self._fetching + self._backlog_pages + len(self._ended) + self._committing
+
+    @property
+    def fetching(self) -> int:
+        """Requests that are being fetched."""
+        return self._fetching
+
+    @property
+    def waits_for(self) -> Literal["answers", "hosts", "links", "room", "nothing"]:
+        """Why no further page is fetched at this moment; see `scraper.metrics.usage.WaitsFor`."""
+        if self._fetching >= self._pace.concurrency:
+            return "answers"
+        in_flight = self.in_flight
+        if in_flight >= self._most_in_flight or self._backlog_bytes >= _BACKLOG_BYTES:
+            return "room"
+        if not self._may_lease():
+            return "nothing"
+        return "hosts" if self._frontier.statistics().waiting > in_flight else "links"
 
     def stop(self, reason: str) -> None:
         """Leases nothing more; what is in flight is finished and committed, pages that parse for long excepted."""

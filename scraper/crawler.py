@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -13,13 +14,12 @@ from typing import Any, Self, cast
 
 from scraper import urls
 from scraper.crawl import Crawl
-from scraper.errors import HandlerNotImportable, NotRunning, UsageError
+from scraper.errors import HandlerNotImportable, InvalidOption, NotRunning, UsageError
 from scraper.fetch import AioFetcher, Fetcher
 from scraper.frontier import Frontier, MemoryFrontier
 from scraper.frontier.retry import RetryPolicy
 from scraper.handlers import import_under_way, name_of
-from scraper.metrics import LagMeter, LagStatistics, Recorder, Snapshot, Statistics, Verdict, judge
-from scraper.metrics.verdict import Load
+from scraper.metrics import LagMeter, LagStatistics, LiveVerdict, Load, Recorder, Snapshot, Statistics, Usage, judge
 from scraper.model import Item, Request, Skip, Stage
 from scraper.offload import OffloadPool
 from scraper.options import (
@@ -60,9 +60,11 @@ class Crawler:
         handler: a top-level function or its name, for pages whose request names no other; None is the outline,
             which also follows every link in scope.
         parser: lxml, lexbor, html.parser or bs4.
-        executor: auto, inline, thread or process; says how a pool of its own works.
+        executor: auto, inline, thread, process or interpreter, for a pool of its own; None is what `offload` says,
+            and auto without it.
         workers: threads or processes of a pool of its own; None is one for each CPU that may be used.
-        offload: a pool to share; it is not closed with the crawler.
+        offload: options of a pool of its own, such as a page's deadline; or a pool to share, which is not closed
+            with the crawler.
         fetch: options, or a fetcher of your own, such as `MockFetcher` in tests.
         pace: how many requests may be under way, and how often one is tried.
         limits: where a crawl ends.
@@ -76,9 +78,9 @@ class Crawler:
         handler: Callable[..., Any] | str | None = None,
         *,
         parser: ParserName = "lxml",
-        executor: ExecutorName = "auto",
+        executor: ExecutorName | None = None,
         workers: int | None = None,
-        offload: OffloadPool | None = None,
+        offload: OffloadPool | OffloadOptions | None = None,
         fetch: FetchOptions | Fetcher | None = None,
         pace: PaceOptions | None = None,
         limits: LimitOptions | None = None,
@@ -86,8 +88,7 @@ class Crawler:
         check_choice("parser", parser, PARSERS)
         self._handler = _OUTLINE if handler is None else name_of(handler)
         self._parser = parser
-        self._pool_options = OffloadOptions(executor=executor, workers=workers)
-        self._shared_pool = offload
+        self._offload = _offload(offload, executor, workers)
         self._fetch = fetch
         self._pace = pace or PaceOptions()
         self._limits = limits or LimitOptions()
@@ -112,9 +113,9 @@ class Crawler:
         if self._pool is not None:
             raise NotRunning("this crawler is open already")
         async with AsyncExitStack() as stack:
-            pool = self._shared_pool
-            if pool is None:
-                pool = await stack.enter_async_context(OffloadPool(options=self._pool_options))
+            pool = self._offload
+            if isinstance(pool, OffloadOptions):
+                pool = await stack.enter_async_context(OffloadPool(options=pool))
             fetcher = self._fetch
             if fetcher is None or isinstance(fetcher, FetchOptions):
                 options = fetcher or FetchOptions()
@@ -271,7 +272,8 @@ class _Run:
             max_depth=limits.max_depth,
         )
         self._recorder = Recorder()
-        self._lag = LagMeter()
+        self._lag = LagMeter(self._recorder.clock, self._on_tick)
+        self._live = LiveVerdict()
         self.crawl = Crawl(
             frontier=self._frontier,
             fetcher=fetcher,
@@ -300,6 +302,7 @@ class _Run:
                 self._lag.stop()
                 self._sample()
                 self._final = self.statistics()
+                self._recorder.stop()
                 await self._frontier.aclose()
 
     def admit_hop(self, request: Request, hop_url: str) -> Skip | None:
@@ -313,8 +316,17 @@ class _Run:
                 return None
         return Skip("out_of_scope", f"redirected to {urls.without_credentials(hop_url)}")
 
+    def _on_tick(self, ticks: int, barred: int) -> None:
+        self._recorder.looked(ticks, barred, self.crawl.waits_for, self.crawl.fetching)
+
     def _sample(self) -> None:
         counts = self._frontier.statistics()
+        usage = self._recorder.usage(
+            pages=counts.done + counts.failed,
+            lag=self._lag,
+            sink_wall_s=self.crawl.sink_s,
+            sink_cpu_s=self._output.loop_cpu_s,
+        )
         self.latest = self._recorder.snapshot(
             seen=counts.seen,
             done=counts.done,
@@ -322,6 +334,7 @@ class _Run:
             skipped=counts.skipped,
             in_flight=self.crawl.in_flight,
             loop_lag_s=self._lag.take_recent_max_s(),
+            verdict=self._live.update(usage, self._load),
         )
         if self._on_snapshot is not None:
             self._on_snapshot(self.latest)
@@ -357,32 +370,38 @@ class _Run:
             retries=recorder.retries,
             stages=recorder.stages(is_parsing_on_loop=is_inline),
             loop_lag_ms=LagStatistics(late.quantile_s(0.5) * 1000, late.quantile_s(0.99) * 1000, late.max_s * 1000),
-            verdict=self._verdict(counts.hosts_met),
+            verdict=judge(self._load(recorder.steady())),
             series=recorder.series(),
             stopped=self.crawl.stopped,
         )
 
-    def _verdict(self, hosts: int) -> Verdict:
-        recorder = self._recorder
+    def _load(self, used: Usage) -> Load:
         busiest = max(self._parsing.strategies(), key=lambda strategy: strategy.pages, default=None)
-        return judge(
-            Load(
-                elapsed_s=recorder.elapsed_s,
-                loop_cpu_s=recorder.loop_cpu_s,
-                process_cpu_s=recorder.process_cpu_s,
-                worker_wall_s=recorder.wall_s(Stage.PARSE) + recorder.wall_s(Stage.EXTRACT),
-                worker_cpu_s=recorder.cpu_s(Stage.PARSE, Stage.EXTRACT),
-                fetch_wall_s=recorder.wall_s(Stage.FETCH),
-                commit_cpu_s=recorder.cpu_s(Stage.COMMIT),
-                sink_wall_s=self.crawl.sink_s,
-                concurrency=self._pace.concurrency,
-                per_host=self._pace.per_host,
-                hosts=hosts,
-                workers=self._parsing.pool.workers,
-                cores=available_cpus(),
-                executor=busiest.executor if busiest is not None else "inline",
-            )
+        return Load(
+            used=used,
+            concurrency=self._pace.concurrency,
+            per_host=self._pace.per_host,
+            hosts=self._frontier.statistics().hosts_met,
+            workers=self._parsing.pool.workers if busiest is None else busiest.workers,
+            cores=available_cpus(),
+            executor="inline" if busiest is None else busiest.executor,
+            parser=self._parsing.parser,
         )
+
+
+def _offload(
+    offload: OffloadPool | OffloadOptions | None, executor: ExecutorName | None, workers: int | None
+) -> OffloadPool | OffloadOptions:
+    if not isinstance(offload, OffloadPool):
+        options = offload or OffloadOptions()
+        return replace(
+            options,
+            executor=options.executor if executor is None else executor,
+            workers=options.workers if workers is None else workers,
+        )
+    if executor is not None or workers is not None:
+        raise InvalidOption("offload is a pool, which has its executor and its workers: leave out executor and workers")
+    return offload
 
 
 def _request(seed: Seed) -> Request:

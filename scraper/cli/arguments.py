@@ -16,6 +16,7 @@ from scraper.options import (
     SCOPES,
     FetchOptions,
     LimitOptions,
+    OffloadOptions,
     PaceOptions,
     Resolve,
 )
@@ -32,6 +33,13 @@ def add_strategy(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--parser", default="lxml", metavar="NAME", help=f"{' | '.join(PARSERS)} (default: lxml)")
     group.add_argument("--executor", default="auto", metavar="NAME", help=f"{' | '.join(EXECUTORS)} (default: auto)")
     group.add_argument("--workers", type=int, metavar="N", help="default: the CPUs that this process may use")
+    group.add_argument(
+        "--parse-timeout",
+        type=float,
+        default=OffloadOptions().deadline_s,
+        metavar="S",
+        help=f"give a page up that parses for so long (default: {OffloadOptions().deadline_s:g})",
+    )
 
 
 def add_limits(parser: argparse.ArgumentParser) -> None:
@@ -64,6 +72,10 @@ def fetch_options(parsed: argparse.Namespace) -> FetchOptions:
         max_body_bytes=parsed.max_body,
         resolve=tuple(_resolve(text) for text in parsed.resolve),
     )
+
+
+def offload_options(parsed: argparse.Namespace) -> OffloadOptions:
+    return OffloadOptions(executor=parsed.executor, workers=parsed.workers, deadline_s=parsed.parse_timeout)
 
 
 def pace_options(parsed: argparse.Namespace) -> PaceOptions:

@@ -56,8 +56,7 @@ def _run(parsed: argparse.Namespace) -> int:
     crawler = Crawler(
         arguments.handler_name(parsed.handler),
         parser=parsed.parser,
-        executor=parsed.executor,
-        workers=parsed.workers,
+        offload=arguments.offload_options(parsed),
         fetch=arguments.fetch_options(parsed),
         pace=arguments.pace_options(parsed),
         limits=arguments.limit_options(parsed),

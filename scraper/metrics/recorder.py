@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Protocol
 
+from scraper.metrics.clocks import ThreadClock, machine_busy_s, process_delay_s
+from scraper.metrics.course import Course
 from scraper.metrics.histogram import Histogram
+from scraper.metrics.lag import LagMeter
 from scraper.metrics.statistics import Snapshot, StageStatistics
+from scraper.metrics.usage import Usage, WaitsFor, steady
+from scraper.metrics.verdict import Verdict
 from scraper.model import Stage
 
 # So many pages are noted before they are added up: enough to share the cost, and few kilobytes.
 _FOLD_PAGES = 256
-# A plot needs no more points; when there are so many, every second one goes and the step doubles.
-_SERIES_POINTS = 600
 
 
 class ParsedPage(Protocol):
@@ -42,24 +46,36 @@ class Recorder:
     def __init__(self) -> None:
         self._wall = {stage: Histogram() for stage in Stage}
         self._cpu_s = dict.fromkeys(Stage, 0.0)
-        self.start()
+        self.clock = ThreadClock()
+        self._set_clocks()
         self._fetches: list[float] = []
         self._commits: list[float] = []
         self._passages: list[tuple[float, float, float, float, float]] = []
         self._extractions: list[tuple[float, float, float, float]] = []
         self._last: Snapshot | None = None
-        self._series: list[Snapshot] = []
-        self._points = 0
-        self._step = 1
+        self._series = Course[Snapshot]()
+        self._course = Course[Usage]()
+        self._commit_calls = 0
+        self._ticks = self._barred = self._fetching = 0
+        self._waits: Counter[WaitsFor] = Counter()
         self.items = 0
         self.bytes = 0
         self.retries = 0
 
     def start(self) -> None:
-        """Sets the clocks to zero: what came before was preparation."""
+        """Sets the clocks to zero: what came before was preparation. To be called in the event loop's thread."""
+        self.clock.start()
+        self._set_clocks()
+
+    def _set_clocks(self) -> None:
         self._started_s = time.perf_counter()
-        self._loop_cpu_started_s = time.thread_time()
         self._process_cpu_started_s = time.process_time()
+        self._process_delay_started_s = process_delay_s()
+        self._machine_started_s = machine_busy_s()
+
+    def stop(self) -> None:
+        """Gives back what `start` took."""
+        self.clock.close()
 
     def fetched(self, wall_s: float) -> None:
         """One attempt at a request, whatever came of it."""
@@ -75,8 +91,16 @@ class Recorder:
 
     def committed(self, pages: int, wall_s: float, cpu_s: float) -> None:
         """So many pages were committed together."""
+        self._commit_calls += 1
         self._commits += [wall_s / pages] * pages
         self._cpu_s[Stage.COMMIT] += cpu_s
+
+    def looked(self, ticks: int, barred: int, waits_for: WaitsFor, fetching: int) -> None:
+        """What the crawl was at when so many ticks of the lag meter had passed; see `Usage`."""
+        self._ticks += ticks
+        self._barred += barred
+        self._fetching += fetching * ticks
+        self._waits[waits_for] += ticks
 
     def _fold(self) -> None:
         """Adds what was noted since the last time to the histograms, many at once: that is several times cheaper."""
@@ -106,7 +130,7 @@ class Recorder:
     @property
     def loop_cpu_s(self) -> float:
         """CPU time of the event loop's thread since the start, whatever it was spent on."""
-        return time.thread_time() - self._loop_cpu_started_s
+        return self.clock.cpu_s
 
     @property
     def process_cpu_s(self) -> float:
@@ -120,6 +144,47 @@ class Recorder:
     def wall_s(self, stage: Stage) -> float:
         self._fold()
         return self._wall[stage].total_s
+
+    def usage(self, *, pages: int, lag: LagMeter, sink_wall_s: float, sink_cpu_s: float) -> Usage:
+        """What was used until now; the arguments are what others have counted since the start."""
+        wall, cpu_s, waits = self._wall, self._cpu_s, self._waits
+        self._fold()
+        usage = Usage(
+            elapsed_s=self.elapsed_s,
+            pages=pages,
+            loop_cpu_s=self.loop_cpu_s,
+            loop_delay_s=self.clock.delay_s,
+            process_cpu_s=self.process_cpu_s,
+            process_delay_s=process_delay_s() - self._process_delay_started_s,
+            machine_busy_s=machine_busy_s() - self._machine_started_s,
+            fetches=wall[Stage.FETCH].count,
+            fetch_wall_s=wall[Stage.FETCH].total_s,
+            worker_wall_s=wall[Stage.PARSE].total_s + wall[Stage.EXTRACT].total_s,
+            worker_cpu_s=cpu_s[Stage.PARSE] + cpu_s[Stage.EXTRACT],
+            parse_wall_s=wall[Stage.PARSE].total_s,
+            handoff_cpu_s=cpu_s[Stage.HANDOFF] + cpu_s[Stage.RETURN],
+            commits=self._commit_calls,
+            commit_wall_s=wall[Stage.COMMIT].total_s,
+            commit_cpu_s=cpu_s[Stage.COMMIT],
+            sink_wall_s=sink_wall_s,
+            sink_cpu_s=sink_cpu_s,
+            bytes=self.bytes,
+            ticks=self._ticks,
+            lateness_s=lag.lateness.total_s,
+            barred=self._barred,
+            fetching=self._fetching,
+            answers=waits["answers"],
+            hosts=waits["hosts"],
+            links=waits["links"],
+            room=waits["room"],
+            nothing=waits["nothing"],
+        )
+        self._course.add(usage)
+        return usage
+
+    def steady(self) -> Usage:
+        """What was used in the part of the crawl that says what limits it, as far as `usage` was asked."""
+        return steady([Usage(), *self._course.points(with_last=True)])
 
     def stages(self, *, is_parsing_on_loop: bool = False) -> Mapping[str, StageStatistics]:
         """By name. Fetching has no clock of its own: its CPU is what the loop's thread spent beside the rest."""
@@ -139,7 +204,15 @@ class Recorder:
         }
 
     def snapshot(
-        self, *, seen: int, done: int, failed: int, skipped: int, in_flight: int, loop_lag_s: float
+        self,
+        *,
+        seen: int,
+        done: int,
+        failed: int,
+        skipped: int,
+        in_flight: int,
+        loop_lag_s: float,
+        verdict: Verdict | None = None,
     ) -> Snapshot:
         """The crawl now; rates are since the last time this was asked."""
         elapsed_s = self.elapsed_s
@@ -158,17 +231,11 @@ class Recorder:
             bytes=self.bytes,
             pages_per_s=ended / since_s if since_s > 0 else 0.0,
             loop_lag_ms=loop_lag_s * 1000,
+            bottleneck=verdict.bottleneck if verdict is not None else None,
+            limited_by=verdict.phrase if verdict is not None else "",
         )
-        self._keep(self._last)
+        self._series.add(self._last)
         return self._last
 
-    def _keep(self, point: Snapshot) -> None:
-        if self._points % self._step == 0:
-            self._series.append(point)
-        self._points += 1
-        if len(self._series) >= _SERIES_POINTS:
-            del self._series[1::2]
-            self._step *= 2
-
     def series(self) -> tuple[Snapshot, ...]:
-        return tuple(self._series)
+        return self._series.points()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scraper.metrics.verdict import Verdict
+from scraper.metrics.verdict import Bottleneck, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class Snapshot:
         bytes: of the bodies that were taken, as they came over the network.
         pages_per_s: pages that came to an end a second, since the snapshot before.
         loop_lag_ms: the event loop's worst lateness since the snapshot before.
+        bottleneck: what limits the crawl at present, as in its verdict; None while that cannot be told.
+        limited_by: the same in a few words with its number, such as "parsing (2 workers 97 % busy)"; empty with None.
     """
 
     elapsed_s: float
@@ -34,6 +36,8 @@ class Snapshot:
     bytes: int
     pages_per_s: float
     loop_lag_ms: float
+    bottleneck: Bottleneck | None = None
+    limited_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ class WorkCost:
         held_s: g·p, the part of `cpu_s` during which it holds the GIL.
         native_held_s: the part of `held_s` in C that keeps the GIL for more than a millisecond at a time.
         serial_s: l·p, time under a lock other than the GIL that threads share.
-        gil_waits: q in switch intervals: how often a payload asks for the GIL again after it let go.
+        gil_waits: how often a payload asks for the GIL again after it let go.
         payload_bytes, result_bytes: pickled.
         pickle_s: CPU in the main process to pickle the payload and to unpickle the result.
         worker_pickle_s: s, the same at the worker's end.
@@ -134,7 +134,7 @@ class Machine:
         capacity: C, how many times one busy process's work all CPUs do together when all are busy.
         handoffs: by executor; an executor that is not in it costs nothing to hand over to.
         mapping: what `OffloadPool.map` does for each payload beside handing it over.
-        handover_s: from one thread's letting go of the GIL until another one that slept runs with it.
+        handover_s: what a release of the GIL costs while other threads want it, until one of them runs.
         reacquire_s: what letting go of the GIL for a moment costs beside a thread that runs Python.
         has_gil: False on a free-threaded build whose GIL is off.
     """
@@ -143,7 +143,7 @@ class Machine:
     capacity: float
     handoffs: Mapping[ExecutorName, HandoffCost] = field(default_factory=dict)
     mapping: LoopCost = field(default_factory=LoopCost)
-    handover_s: float = 8e-6
+    handover_s: float = 15e-6
     reacquire_s: float = 0.005
     has_gil: bool = True
 

@@ -31,7 +31,10 @@ class Executor(Protocol):
         """
 
     def submit(self, job: Job) -> None:
-        """Takes a job, prepared work or not, and ends it exactly once unless its queue is dropped."""
+        """Takes a job, prepared work or not, and ends it exactly once unless its queue is dropped.
+
+        A suspect has a worker to itself, where that helps: where a worker can be ended.
+        """
 
     def drop(self, queue: Queue) -> list[Job]:
         """Takes out what waits in a queue, in order; what runs is finished."""

@@ -6,6 +6,7 @@ crash end the whole program.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
@@ -67,7 +68,7 @@ def try_out(factory: str, args: Sequence[str], main_place: str | None, argv0: st
 def _use_no_standard_stream_of_the_program() -> None:
     """As in a worker process: the program's output may be the crawl's own, and its input the seeds."""
     sys.stdout = sys.stderr
-    sys.stdin = open(os.devnull)  # noqa: PTH123, SIM115  # open as long as the interpreter
+    sys.stdin = io.StringIO()
 
 
 class _Interrupted(BaseException):

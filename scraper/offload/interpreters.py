@@ -93,16 +93,19 @@ async def _try_out(work: Work, timeout_s: float) -> ScraperError | None:
     call = f"try_out({work.factory!r}, {work.args!r}, {main_place()!r}, {sys.argv[0] if sys.argv else ''!r})"
     inside = in_same_place(f"from scraper.offload.inside import try_out; {call}")
     program = in_same_place(f"from scraper.offload.isolation import create; create().exec({inside!r})")
-    trial = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *interpreter_options(),
-        "-c",
-        program,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,  # the workers that follow say it again
-        process_group=0,  # Ctrl-C is this program's to handle
-    )
+    try:
+        trial = await asyncio.create_subprocess_exec(
+            sys.executable or "",
+            *interpreter_options(),
+            "-c",
+            program,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,  # the workers that follow say it again
+            start_new_session=True,  # Ctrl-C is for this program to handle
+        )
+    except OSError as error:
+        return WorkerStartFailed(f"whether an interpreter can have {work.title!r} could not be tried: {error}")
     try:
         told, _ = await asyncio.wait_for(trial.communicate(), timeout_s)
     except TimeoutError:

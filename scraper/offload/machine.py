@@ -43,7 +43,7 @@ _TIMEOUT_S = 30.0
 _DEFAULT_CPU = 0.8
 _DEFAULT_HANDOFFS: dict[ExecutorName, HandoffCost] = {
     "inline": HandoffCost(5e-6, 5e-6),
-    "thread": HandoffCost(2e-6, 2e-6, worker_cpu_s=4e-6),
+    "thread": HandoffCost(2e-6, 2e-6, worker_cpu_s=3e-6),
     "process": HandoffCost(5e-6, 5e-6, 4e-10, 6e-6, 2e-10),
 }
 _DEFAULT_INTERPRETER = HandoffCost(5e-6, 5e-6, 4e-10, 6e-6, 2e-10)

@@ -7,8 +7,10 @@ several rounds, because whatever else the machine does can only make it worse.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import pickle
+import statistics
 import subprocess
 import sys
 import threading
@@ -29,7 +31,7 @@ _SMALL_PAYLOADS = 1_500
 _LARGE_PAYLOADS = 150
 
 # Enough for full portions in both workers, as benchmarks/handoff.py has it.
-_UNDER_WAY = 64
+_UNDER_WAY = 128
 _WORKERS = 2
 _ROUNDS = 3
 
@@ -38,7 +40,9 @@ _SETTLE_S = 0.05
 _BURN_S = 0.12
 _BURN_ROUNDS = 2
 
-_HANDOVERS = 300
+_HANDOVERS = 500
+_SPIN_ROUNDS = 1_000  # some 15 µs
+_RELEASED_ROUNDS = 50  # some 10 µs
 _REACQUISITIONS = 8
 
 # Works for so long as its input says and answers with how often it came round: Python code that allocates, as
@@ -58,15 +62,21 @@ for line in sys.stdin:
     print(burn(burn_s), flush=True)
 """
 
-# CPU of the function's thread inside the function, and CPU of its whole process when it ends.
-_Answer = tuple[float, float]
+
+def answer(_: bytes) -> float:
+    """What is handed over: it says how much CPU its process has used, and does nothing else."""
+    return time.process_time()
 
 
-def answer(payload: bytes) -> _Answer:
-    """What is handed over. It does next to nothing, so that handing over is what takes the time."""
-    started_s = time.thread_time()
-    len(payload)
-    return time.thread_time() - started_s, time.process_time()
+def _answering_s() -> float:
+    """What that itself takes, which is no part of the hand-off."""
+    rounds_s = []
+    for _ in range(_ROUNDS):
+        started_s = time.thread_time()
+        for _ in range(1_000):
+            answer(b"")
+        rounds_s.append((time.thread_time() - started_s) / 1_000)
+    return min(rounds_s)
 
 
 def measure_capacity(cpus: int) -> float:
@@ -102,27 +112,39 @@ def _burn(burners: Sequence[subprocess.Popen[str]]) -> int:
 
 
 def measure_handover_s() -> float:
-    """From one thread's letting go of the GIL until another one that slept runs with it: half a ping-pong."""
-    ping, pong = threading.Lock(), threading.Lock()
-    ping.acquire()
-    pong.acquire()
+    """What each release of the GIL costs while other threads want it: two threads that take turns, less their Python.
 
-    def answer_pings() -> None:
-        for _ in range(_HANDOVERS * _ROUNDS):
-            ping.acquire()
-            pong.release()
+    A thread that sleeps until the GIL is free runs a little later, and waking it is work for the one that lets go.
+    """
+    spin_s = _best_s(lambda: _spin_and_release(0))
+    threads = [threading.Thread(target=_spin_and_release, args=(_RELEASED_ROUNDS,)) for _ in range(2 * _ROUNDS)]
+    turns_s = []
+    for pair in zip(threads[::2], threads[1::2], strict=True):
+        started_s = time.perf_counter()
+        for thread in pair:
+            thread.start()
+        for thread in pair:
+            thread.join()
+        turns_s.append((time.perf_counter() - started_s) / 2)
+    return max(0.0, (statistics.median(turns_s) - spin_s) / _HANDOVERS)
 
-    partner = threading.Thread(target=answer_pings)
-    partner.start()
-    best_s = float("inf")
+
+def _spin_and_release(released_rounds: int) -> None:
+    """Python for a while, then C without the GIL for about as long as a short call takes."""
+    for _ in range(_HANDOVERS):
+        for _ in range(_SPIN_ROUNDS):
+            pass
+        if released_rounds:
+            hashlib.pbkdf2_hmac("sha256", b"", b"", released_rounds)
+
+
+def _best_s(call: Callable[[], object]) -> float:
+    rounds_s = []
     for _ in range(_ROUNDS):
         started_s = time.perf_counter()
-        for _ in range(_HANDOVERS):
-            ping.release()
-            pong.acquire()
-        best_s = min(best_s, (time.perf_counter() - started_s) / _HANDOVERS / 2)
-    partner.join()
-    return best_s
+        call()
+        rounds_s.append(time.perf_counter() - started_s)
+    return min(rounds_s)
 
 
 def measure_reacquire_s() -> float:
@@ -150,15 +172,13 @@ class _Run:
 
     Args:
         loop_s: of the event loop's thread.
-        own_s: of all threads of this process.
-        worker_s: of worker processes beyond the function.
-        function_s: of the function.
+        threads_s: of the other threads of this process.
+        worker_s: of worker processes.
     """
 
     loop_s: float
-    own_s: float
+    threads_s: float
     worker_s: float
-    function_s: float
 
 
 async def _by_lane(pool: OffloadPool, payloads: Sequence[bytes]) -> list[Result]:
@@ -198,23 +218,17 @@ async def _measure(pool: OffloadPool, way: _Way, payloads: Sequence[bytes]) -> _
         loop_s, own_s = time.thread_time(), time.process_time()
         results = await way(pool, payloads)
         loop_s, own_s = time.thread_time() - loop_s, time.process_time() - own_s
-        count = len(results)
-        function_s = sum(result.unwrap()[0] for result in results)
-        runs.append(_Run(loop_s / count, own_s / count, _worker_s(results), function_s / count))
+        runs.append(_Run(loop_s / len(results), (own_s - loop_s) / len(results), _worker_s(results)))
     return min(runs, key=lambda run: run.loop_s)
 
 
 def _worker_s(results: Sequence[Result]) -> float:
-    """CPU of worker processes from their first answer to their last, beyond the function, a payload."""
-    answers: dict[int | None, list[_Answer]] = {}
+    """CPU of worker processes from their first answer to their last, a payload."""
+    answers: dict[int | None, list[float]] = {}
     for result in results:
         answers.setdefault(result.worker, []).append(result.unwrap())
-    spent_s = payloads = 0.0
-    for own in answers.values():
-        own.sort(key=lambda each: each[1])
-        spent_s += own[-1][1] - own[0][1] - sum(function_s for function_s, _ in own[1:])
-        payloads += len(own) - 1
-    return max(0.0, spent_s) / max(payloads, 1.0)
+    spent_s = sum(max(own) - min(own) for own in answers.values())
+    return spent_s / max(len(results) - len(answers), 1)
 
 
 def _pickling_s(payload: bytes) -> float:
@@ -235,16 +249,17 @@ async def measure_handoff(executor: ExecutorName) -> HandoffCost | None:
             few, many = await _measure(pool, _by_lane, small), await _measure(pool, _by_lane, large)
     except ScraperError:
         return None
+    function_s = _answering_s()
     if executor == "inline":
-        return HandoffCost(max(0.0, few.loop_s - few.function_s), max(0.0, few.loop_s - few.function_s))
+        cpu_s = max(0.0, few.loop_s - function_s)
+        return HandoffCost(cpu_s, cpu_s)
     if executor == "thread":
-        worker_s = max(0.0, few.own_s - few.loop_s - few.function_s)
-        return HandoffCost(few.loop_s, few.loop_s, worker_cpu_s=worker_s)
+        return HandoffCost(few.loop_s, few.loop_s, worker_cpu_s=max(0.0, few.threads_s - function_s))
     pickling_s = [_pickling_s(bytes(size)) for size, _ in _SERIES]
-    main_s = [max(0.0, run.loop_s - pickle_s) for run, pickle_s in zip((few, many), pickling_s, strict=True)]
-    worker_s_ = [max(0.0, run.worker_s - pickle_s) for run, pickle_s in zip((few, many), pickling_s, strict=True)]
-    main_cpu_s, main_byte_s = _line(*main_s)
-    worker_cpu_s, worker_byte_s = _line(*worker_s_)
+    main_cpu_s, main_byte_s = _line(few.loop_s - pickling_s[0], many.loop_s - pickling_s[1])
+    worker_cpu_s, worker_byte_s = _line(
+        few.worker_s - function_s - pickling_s[0], many.worker_s - function_s - pickling_s[1]
+    )
     return HandoffCost(main_cpu_s, main_cpu_s, main_byte_s, worker_cpu_s, worker_byte_s)
 
 

@@ -8,17 +8,16 @@ import sys
 _PAGE_BYTES = resource.getpagesize()
 
 
-def limit_memory(limit_bytes: int) -> bool:
+def limit_memory(limit_bytes: int) -> None:
     """Has allocations fail, instead of the machine, when this process's data would grow beyond a size.
 
-    Only Linux (from 4.7 on) counts what is mapped for this limit; elsewhere nothing is limited, and False returned.
+    Only Linux (from 4.7 on) counts what is mapped for this limit; elsewhere nothing is limited.
     """
     if sys.platform != "linux":
-        return False
+        return
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     soft = limit_bytes if hard == resource.RLIM_INFINITY else min(limit_bytes, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
-    return True
 
 
 def resident_bytes() -> int:

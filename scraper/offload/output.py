@@ -15,7 +15,7 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from traceback import format_exception
 from typing import Any
 
@@ -119,8 +119,7 @@ class _Lines(io.TextIOBase):
             *lines, self.rest = (self.rest + text).split("\n")
             for line in lines:
                 self._say((self._name, _cut(line)))
-            if len(self.rest) > _CHARS_A_LINE:
-                self.flush()
+            self.rest = self.rest[: _CHARS_A_LINE + 1]  # of a line without end, what would be sent of it
         return len(text)
 
     def flush(self) -> None:
@@ -160,8 +159,12 @@ def relay(worker: str, what: tuple[Any, ...]) -> None:
         what: of an "output" frame.
     """
     match what:
-        case ("log", *fields):
-            _relay_record(worker, fields)
+        case ("log", name, level, message, trace, stack, created_s, (path, line, function)):
+            record = logging.LogRecord(name, level, path, line, message, (), None, function, stack)
+            record.exc_text = trace
+            record.created = created_s
+            record.msecs = int(created_s % 1 * 1000)
+            _handle(worker, record)
         case ("left_out", lines):
             _relay_line(worker, logging.WARNING, f"{lines:,} further lines of one page were left out")
         case (stream, line):
@@ -171,19 +174,13 @@ def relay(worker: str, what: tuple[Any, ...]) -> None:
 def _relay_line(worker: str, level: int, line: str) -> None:
     """Nothing that is printed is lost because nobody has set logging up."""
     if _PRINTS.hasHandlers() and _PRINTS.isEnabledFor(level):
-        _PRINTS.log(level, "%s: %s", worker, line, extra={"processName": worker})
+        _handle(worker, logging.LogRecord(_PRINTS.name, level, "", 0, f"{worker}: {line}", (), None))
     elif sys.stderr is not None:
         print(line, file=sys.stderr)  # noqa: T201  # it was printed
 
 
-def _relay_record(worker: str, fields: Sequence[Any]) -> None:
-    name, level, message, trace, stack, created_s, (path, line, function) = fields
-    logger = logging.getLogger(name)
-    if not logger.isEnabledFor(level):
-        return
-    record = logging.LogRecord(name, level, path, line, message, (), None, function, stack)
-    record.exc_text = trace
-    record.created = created_s
-    record.msecs = int(created_s % 1 * 1000)
+def _handle(worker: str, record: logging.LogRecord) -> None:
     record.processName = worker
-    logger.handle(record)
+    logger = logging.getLogger(record.name)
+    if logger.isEnabledFor(record.levelno):
+        logger.handle(record)

@@ -170,16 +170,13 @@ def _threads(workers: int, work: WorkCost, loop: LoopCost, handoff: HandoffCost,
 
 
 def _gil(workers: int, work: WorkCost, loop: LoopCost, handoff: HandoffCost, handover_s: float) -> float:
-    """Whoever holds it, and the moments after it was let go in which it is nobody's yet.
+    """Whoever holds it, and what each change of hands takes.
 
-    A thread that sleeps until the GIL is free runs a little later. What is released for less than that is of no use
-    to it: the GIL is taken again by then. So each release costs a handover, at most the time it was released for.
+    A thread that sleeps until the GIL is free runs a little later, and waking it is work for the one that lets go.
+    Where C is left and entered again within that time nobody else gets the GIL at all, but the price is the same.
     """
     held_s = loop.held_s + handoff.main_held_s + handoff.worker_cpu_s + work.held_s
-    if workers == 1:
-        return held_s
-    released_s = max(work.cpu_s - work.held_s, 0.0) + work.wait_s
-    return held_s + min(work.gil_waits * handover_s, released_s)
+    return held_s + (work.gil_waits * handover_s if workers > 1 else 0.0)
 
 
 def _apart(workers: int, work: WorkCost, loop: LoopCost, handoff: HandoffCost, capacity: float) -> dict[Limit, float]:

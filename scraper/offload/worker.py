@@ -105,14 +105,14 @@ class Worker:
         self._functions: dict[int, Callable[[Any], Any] | ScraperError] = {}
         self._lock = threading.Lock()  # of the portions, which both threads take from
         self._portions: deque[_Portion] = deque()  # the running one first
-        self._is_closing = False
+        self._is_over = False
         self._send_lock = threading.Lock()
         self._sender: int | None = None
         self._unsaid: deque[Any] = deque()
         self._output = Output(self._say)
 
     def serve(self) -> None:
-        # Not a daemon, which interpreters do not have: it ends with the pool's last word.
+        # Not a daemon, which interpreters do not have: it listens until the socket closes, at either end.
         courier = threading.Thread(target=self._receive_all, name="courier")
         courier.start()
         try:
@@ -120,6 +120,7 @@ class Worker:
                 task()
         finally:
             self._output.uninstall()
+            self._is_over = True
             with suppress(OSError):
                 self._socket.shutdown(socket.SHUT_RDWR)  # a courier that still listens hears of it
             courier.join()
@@ -128,12 +129,13 @@ class Worker:
 
     def _receive_all(self) -> None:
         try:
-            while not self._is_closing:
+            while True:
                 patience_s = self._patience_s()
                 if self._poll.poll(None if patience_s is None else 1000 * patience_s):
                     frame = receive(self._socket)
                     if frame is None:
-                        self._orphan()
+                        if not self._is_over:
+                            self._orphan()
                         return
                     self._accept(*frame)
                 self._give_back_if_late()
@@ -162,7 +164,6 @@ class Worker:
                 self._close()
 
     def _close(self) -> None:
-        self._is_closing = True
         with self._lock:
             for portion in self._portions:
                 portion.waiting.clear()
@@ -254,10 +255,12 @@ class Worker:
         try:
             with self._send_lock:
                 self._sender = threading.get_ident()
-                send(self._socket, pack(what, blobs))
-                while self._unsaid:
-                    send(self._socket, pack(self._unsaid.popleft()))
-                self._sender = None
+                try:
+                    send(self._socket, pack(what, blobs))
+                    while self._unsaid:
+                        send(self._socket, pack(self._unsaid.popleft()))
+                finally:
+                    self._sender = None
         except OSError:
             self._orphan()
 

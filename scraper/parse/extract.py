@@ -153,7 +153,7 @@ def _run(handler: Handler, page: Page, found: _Found) -> tuple[str, str, str] | 
         return _failure(Stage.EXTRACT, refused.reason, str(refused))
     except HandlerMisuse as error:
         return _failure(Stage.EXTRACT, _MISUSES.get(type(error), "handler_misuse"), _with_place(error, handler))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, MemoryError):  # whoever runs this has a name for it, and memory to free
         raise
     except BaseException as error:  # noqa: BLE001 - the boundary to the user's code, which may panic as Rust does
         return _failure(Stage.EXTRACT, "handler_raised", _with_place(error, handler))

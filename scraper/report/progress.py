@@ -44,6 +44,8 @@ class Progress(Protocol):
     def bytes(self) -> int: ...
     @property
     def loop_lag_ms(self) -> float: ...
+    @property
+    def limited_by(self) -> str: ...
 
 
 class ProgressDisplay:
@@ -108,6 +110,8 @@ class ProgressDisplay:
             f"{figures.count(now.failed)} failed",
             f"loop lag {figures.milliseconds(self._worst_lag_ms)}",
         ]
+        if now.limited_by:
+            parts.append(f"limited by {one_line(now.limited_by)}")
         return Text(", ".join(parts))
 
     def _lines(self, now: Progress) -> Text:
@@ -129,7 +133,10 @@ class ProgressDisplay:
         )
         second = Text.assemble((figures.rate(sum(recent) / len(recent)), "bold"), f"  {self._curve()}  ")
         third = Text("  ").join(Text(text, style=style) for text, style in counts)
-        return Text("\n").join([first, second, third])
+        lines = [first, second, third]
+        if now.limited_by:
+            lines.append(Text.assemble(("limited by: ", "dim"), one_line(now.limited_by)))
+        return Text("\n").join(lines)
 
     def _bar(self, now: Progress) -> list[tuple[str, str]]:
         """What has ended of what is known; the known grows while a crawl finds links."""

@@ -131,6 +131,8 @@ def bottleneck_phrase(bottleneck: str) -> str:
 def verdict_sentences(verdict: Mapping[str, Any]) -> tuple[str, str, str]:
     """Headline, evidence and advice of a crawl's verdict; what is missing is empty."""
     head = bottleneck_phrase(str(verdict.get("bottleneck", "")))
+    if not verdict.get("is_certain", True):
+        head = "Too little was crawled to tell"
     evidence = _sentence(str(verdict.get("evidence") or ""))
     advice = one_line(verdict.get("advice") or "").rstrip(".")
     gain = verdict.get("predicted_gain")

@@ -10,6 +10,7 @@ from os import PathLike
 from scraper import urls
 from scraper.model import Failure, Item, Outcome, State
 from scraper.sinks import Record, Sink, sink_for
+from scraper.wiring.steps import Steps
 
 
 class Output:
@@ -19,6 +20,7 @@ class Output:
         self._sinks = tuple(sink_for(sink) if isinstance(sink, str | PathLike) else sink for sink in sinks)
         self.first_failure = ""
         self._failures = failures
+        self._steps = Steps()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> None:
@@ -34,6 +36,11 @@ class Output:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
+    @property
+    def loop_cpu_s(self) -> float:
+        """CPU time of the event loop's thread in the sinks so far."""
+        return self._steps.cpu_s
+
     async def write(self, outcomes: Sequence[Outcome]) -> None:
         if self._sinks:
             records = [
@@ -42,11 +49,12 @@ class Output:
                 for ordinal, item in enumerate(outcome.items)
             ]
             for sink in self._sinks:
-                await sink.write(records)
+                await self._steps.of(sink.write(records))
         if not self.first_failure:
             self.first_failure = next((_in_words(o) for o in outcomes if o.state is State.FAILED), "")
         if self._failures is not None:
-            await self._failures.write([_failure_record(o) for o in outcomes if o.state is State.FAILED])
+            records = [_failure_record(o) for o in outcomes if o.state is State.FAILED]
+            await self._steps.of(self._failures.write(records))
 
 
 def _in_words(outcome: Outcome) -> str:

@@ -1,15 +1,17 @@
-"""Histograms, loop lag, the course over time, and the verdict."""
+"""Histograms, loop lag, and the course over time."""
 
 import asyncio
 import itertools
 import time
+from pathlib import Path
 
 import pytest
 
 from scraper.crawl import Parsed
-from scraper.metrics import LagMeter, Recorder, judge
+from scraper.metrics import LagMeter, Recorder
+from scraper.metrics.clocks import ThreadClock, machine_busy_s
 from scraper.metrics.histogram import Histogram
-from scraper.metrics.verdict import Load
+from scraper.metrics.usage import Usage, steady
 from scraper.model import Extraction, Failure, Stage
 
 
@@ -92,52 +94,70 @@ def test_nothing_is_lost_between_two_looks() -> None:
     assert recorder.wall_s(Stage.FETCH) == pytest.approx(500.0)
 
 
-QUIET = {
-    "elapsed_s": 10.0,
-    "loop_cpu_s": 1.0,
-    "process_cpu_s": 1.0,
-    "worker_wall_s": 1.0,
-    "worker_cpu_s": 1.0,
-    "fetch_wall_s": 10.0,
-    "commit_cpu_s": 0.5,
-    "sink_wall_s": 0.2,
-    "concurrency": 32,
-    "per_host": 8,
-    "hosts": 8,
-    "workers": 2,
-    "cores": 2,
-    "executor": "process",
-}
+async def test_a_tick_that_is_late_because_the_loop_computed_is_not_barred_and_one_behind_a_block_is() -> None:
+    """Who waits for the GIL is late like who computes, and only the clock of its thread tells them apart."""
+    clock = ThreadClock()
+    clock.start()
+    looks: list[tuple[int, int]] = []
+    lag = LagMeter(clock, lambda ticks, barred: looks.append((ticks, barred)))
+    lag.start()
+    await asyncio.sleep(0.02)
+    computed_until_s = time.thread_time() + 0.2
+    while time.thread_time() < computed_until_s:
+        pass
+    await asyncio.sleep(0.02)
+    computing, barred_computing = map(sum, zip(*looks, strict=True))
+    looks.clear()
+    time.sleep(0.2)
+    await asyncio.sleep(0.02)
+    blocked, barred_blocked = map(sum, zip(*looks, strict=True))
+    lag.stop()
+    clock.close()
+    assert computing >= 30
+    assert blocked >= 30
+    assert barred_blocked > 0.6 * blocked
+    if Path("/proc/thread-self/schedstat").exists():  # else a wait for a CPU cannot be told from a block
+        assert barred_computing < 0.4 * computing
 
 
-@pytest.mark.parametrize(
-    ("change", "bottleneck"),
-    [
-        ({"fetch_wall_s": 310.0}, "latency"),
-        ({"fetch_wall_s": 79.0, "hosts": 1}, "politeness"),
-        ({"loop_cpu_s": 9.7, "process_cpu_s": 9.7, "fetch_wall_s": 310.0}, "fetch_cpu"),
-        ({"worker_wall_s": 19.5, "worker_cpu_s": 10.0, "fetch_wall_s": 300.0}, "parse_cpu"),
-        ({"worker_wall_s": 10.0, "worker_cpu_s": 9.5, "workers": 1, "loop_cpu_s": 2.0}, "parse_cpu"),
-        (
-            {"worker_wall_s": 9.0, "worker_cpu_s": 9.0, "loop_cpu_s": 9.8, "executor": "inline", "workers": 1},
-            "parse_cpu",
-        ),
-        ({"worker_wall_s": 19.8, "worker_cpu_s": 9.0, "process_cpu_s": 10.0, "executor": "thread"}, "gil"),
-        ({"sink_wall_s": 9.5, "fetch_wall_s": 300.0}, "sink"),
-        ({"commit_cpu_s": 9.0, "loop_cpu_s": 9.8, "process_cpu_s": 9.8}, "commit"),
-        ({"process_cpu_s": 5.0, "worker_wall_s": 16.0, "worker_cpu_s": 14.8}, "cores"),
-    ],
-)
-def test_the_busiest_resource_is_the_bottleneck(change: dict[str, float], bottleneck: str) -> None:
-    load = Load(**{**QUIET, **change})  # type: ignore[arg-type]
-    verdict = judge(load)
-    assert verdict.bottleneck == bottleneck
-    assert verdict.predicted_gain >= 1.0
-    assert verdict.evidence
-    assert verdict.advice
+def test_a_thread_clock_keeps_its_delay_when_it_is_closed() -> None:
+    clock = ThreadClock()
+    clock.start()
+    before_s = clock.delay_s
+    clock.close()
+    kept_s = clock.delay_s
+    assert kept_s >= before_s >= 0.0
+    assert clock.delay_s == kept_s
+    clock.close()
+    assert clock.delay_s == kept_s
 
 
-def test_a_short_crawl_is_not_judged_with_certainty() -> None:
-    verdict = judge(Load(**{**QUIET, "elapsed_s": 0.05}))  # type: ignore[arg-type]
-    assert "too short" in verdict.evidence
-    assert verdict.predicted_gain == 1.0
+def test_the_machine_is_busy_for_at_least_what_this_process_computes() -> None:
+    machine_s, own_s = machine_busy_s(), time.process_time()
+    while time.process_time() < own_s + 0.3:
+        pass
+    assert machine_busy_s() - machine_s > 0.2
+
+
+def course(*points: tuple[float, float, float]) -> list[Usage]:
+    """Of (elapsed_s, pages, ticks without a known page) with a tick every 5 ms."""
+    return [
+        Usage(elapsed_s=elapsed_s, pages=pages, ticks=200 * elapsed_s, links=dry) for elapsed_s, pages, dry in points
+    ]
+
+
+def test_the_steady_part_leaves_out_ramp_up_and_tail() -> None:
+    points = course((0, 0, 0), (1, 0, 190), (2, 10, 200), (5, 500, 210), (8, 900, 220), (9, 950, 400), (10, 960, 590))
+    part = steady(points)
+    assert (part.elapsed_s, part.pages) == (6, 890)
+
+
+def test_a_crawl_that_never_knows_enough_pages_is_not_all_tail() -> None:
+    """A chain of pages is like a tail from its beginning to its end."""
+    part = steady(course(*((second, second, 200.0 * second) for second in range(11))))
+    assert part.elapsed_s == 9
+
+
+def test_what_has_no_length_has_no_steady_part() -> None:
+    assert steady([]) == steady(course((0, 0, 0))) == Usage()
+    assert steady(course((0, 0, 0), (0.2, 3, 30))).elapsed_s == 0.2

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -35,7 +36,10 @@ def _leaves_nothing_alive() -> Iterator[None]:
     assert [thread for thread in threading.enumerate() if thread.name.startswith("scraper-offload")] == []
 
 
-@pytest.fixture(params=["inline", "thread", "process"])
+needs_interpreters = pytest.mark.skipif(sys.version_info < (3, 13), reason="interpreters need Python 3.13 or later")
+
+
+@pytest.fixture(params=["inline", "thread", "process", pytest.param("interpreter", marks=needs_interpreters)])
 def executor(request: pytest.FixtureRequest) -> ExecutorName:
     name: ExecutorName = request.param
     return name

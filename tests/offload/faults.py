@@ -1,5 +1,7 @@
 """What can go wrong with a page, as functions that workers import by name."""
 
+# ruff: noqa: T201  # what is tested is where prints go
+
 from __future__ import annotations
 
 import ctypes
@@ -37,7 +39,7 @@ def suffer(task: Task) -> Any:
         case "hangs for ever in C with the GIL":
             backtrack(60)
         case "keeps the GIL in C for long":
-            backtrack(26)
+            backtrack(25)
         case "allocates 1 GB":
             return len(bytearray(1 << 30))
         case "allocates more than there is":
@@ -49,7 +51,7 @@ def suffer(task: Task) -> Any:
         case "returns what has no end":
             return EndlessResult()
         case "yields without end":
-            return sum(1 for _ in numbers() if not Path(release).exists() or sys.exit())
+            return [number for number in numbers() if is_over(release)]
     return kind
 
 
@@ -59,8 +61,15 @@ def spin(release: str) -> None:
         pass
 
 
+def is_over(release: str) -> bool:
+    """Never true. Raises when the file appears, because nothing else ends a generator without end."""
+    if Path(release).exists():
+        raise StopIteration
+    return False
+
+
 def backtrack(characters: int) -> None:
-    """C that keeps the GIL; every further character doubles its time, which is about a second for 26."""
+    """C that keeps the GIL; every further character doubles its time, which is about a second for 25."""
     re.match(r"(a+)+$", "a" * characters + "b")
 
 
@@ -141,7 +150,7 @@ def speak(task: tuple[str, str]) -> Any:
             return log.isEnabledFor(logging.DEBUG)
         case "log an error":
             try:
-                raise ValueError(text)
+                int(text)
             except ValueError:
                 log.exception("it went wrong")
         case "destroy":

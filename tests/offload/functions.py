@@ -164,6 +164,17 @@ def strike_late(task: str) -> str:
     return task
 
 
+def start_a_thread(path: str) -> int:
+    """Leaves a thread behind that ends when the file appears, and that its process waits for at its exit."""
+
+    def wait() -> None:
+        while not Path(path).exists():
+            time.sleep(0.01)
+
+    threading.Thread(target=wait).start()
+    return os.getpid()
+
+
 def fork_and_exit(seconds: float) -> None:
     """Leaves a child behind that outlives this process by so much."""
     if os.fork() == 0:
@@ -188,3 +199,29 @@ def dying_at_set_up(flag: str) -> Callable[[Any], Any]:
     if Path(flag).exists():
         os._exit(8)
     return identity
+
+
+def compute(_: object) -> None:
+    """Python for about two milliseconds."""
+    total = 0
+    for number in range(60_000):
+        total += number
+
+
+def wait_or_compute(how: str) -> None:
+    """Two kinds of page for one function."""
+    if how == "wait":
+        time.sleep(0.005)
+    else:
+        compute(None)
+
+
+released = threading.Event()
+"""Set by a test whose threads are to come to their end."""
+
+
+def hang_in_threads(how: str) -> str:
+    """A page that does not return before the test is over, unless it runs in a worker process."""
+    if how == "hang" and threading.current_thread() is not threading.main_thread():
+        released.wait()
+    return how

@@ -80,7 +80,7 @@ def test_a_script_hands_over_its_own_functions_and_classes(tmp_path: Path, execu
     write(tmp_path, "script.py", GOOD)
     done = run(tmp_path, "script.py", executor)
     assert done.stderr == ""
-    name = "__mp_main__" if executor == "process" else "__main__"
+    name = "__mp_main__" if executor in ("process", "interpreter") else "__main__"
     assert done.stdout == f"A B C {{'{name}'}}\n"
 
 

@@ -4,7 +4,14 @@ import pickle
 
 import pytest
 
-from scraper.errors import FunctionFailed, HandlerNotImportable, WorkerCrashed, WorkerStartFailed
+from scraper.errors import (
+    FunctionFailed,
+    HandlerNotImportable,
+    ParseTimeout,
+    WorkerCrashed,
+    WorkerError,
+    WorkerStartFailed,
+)
 from scraper.model import Failure, Stage
 from scraper.offload import Result, Work
 from scraper.offload.strategy import choose
@@ -29,6 +36,9 @@ def test_a_work_names_a_function() -> None:
         ("result_not_picklable", FunctionFailed),
         ("worker_crashed", WorkerCrashed),
         ("worker_start_failed", WorkerStartFailed),
+        ("workers_lost", WorkerError),
+        ("parse_timeout", ParseTimeout),
+        ("out_of_memory", FunctionFailed),
     ],
 )
 def test_unwrapping_a_failure_raises_it(reason: str, error: type[Exception]) -> None:

@@ -1,4 +1,5 @@
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -43,6 +44,7 @@ class Moment:
     items: int = 0
     bytes: int = 0
     loop_lag_ms: float = 1.0
+    limited_by: str = ""
 
 
 def summary(crawl: CrawlReport, *, stream: io.StringIO | None = None, **changes: object) -> str:
@@ -172,6 +174,17 @@ def test_progress_in_a_terminal_is_redrawn_and_leaves_nothing() -> None:
         assert shown in text
     assert text.count("waiting") == 10  # nine drawings, and one more as rich takes it away
     assert text.rstrip("\n").endswith("\x1b[2K")
+
+
+def test_progress_says_what_limits_the_crawl_as_soon_as_that_is_known() -> None:
+    limit = "parsing (2 processes 97% busy)"
+    for stream in (io.StringIO(), Terminal()):
+        with ProgressDisplay(console_for(stream, has_colours=False)) as progress:
+            progress.update(Moment(6.0, done=5))
+            assert "limited" not in stream.getvalue()
+            progress.update(Moment(12.0, done=50, limited_by=limit))
+        shown = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
+        assert f"limited by{':' if stream.isatty() else ''} {limit}" in shown
 
 
 def test_progress_is_drawn_five_times_a_second_at_most() -> None:

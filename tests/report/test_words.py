@@ -125,3 +125,8 @@ def test_a_gain_too_small_to_measure_is_not_promised() -> None:
 
 def test_a_verdict_may_lack_anything() -> None:
     assert verdict_sentences({}) == ("", "", "")
+
+
+def test_a_verdict_without_enough_to_judge_by_names_no_cause() -> None:
+    verdict = {"bottleneck": "gil", "evidence": "too short to tell", "advice": "crawl for longer", "is_certain": False}
+    assert verdict_sentences(verdict)[0] == "Too little was crawled to tell"

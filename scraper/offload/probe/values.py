@@ -69,32 +69,29 @@ class Measured:
         tried: payloads that the function was called with.
         failures: of these.
         alone: mean over the payloads, nothing else running in the process.
+        warm: mean over the first calls, if there was no time for further ones.
         sample: of a heartbeat beside the function.
         crossing: to another process and back.
         together: two threads.
-        unfinished: the running call, before a heartbeat was set beside it.
-        unfinished_sample: what the heartbeat saw of that call.
-        unfinished_index: its payload; None if every call returned.
-        unfinished_s: how long it ran until it was given up.
-        silent: where not even a heartbeat got to run: what the process did since the last that was heard of it.
+        long_run, long_sample: a first call that did not come back soon, and what a heartbeat beside it saw.
+        unfinished_index: the payload of a call that never returned; None if every call did.
+        silent: where not even a heartbeat got to run: what the process did from the begin of the call on.
         threads_error: what two threads at once did to the process; empty if nothing.
-        interpreter_error: why the work cannot run in a sub-interpreter; empty if it can.
         has_gil: whether the child's Python has one.
     """
 
     tried: int = 0
     failures: list[ProbeFailure] = field(default_factory=list)
     alone: Run | None = None
+    warm: Run | None = None
     sample: Sample | None = None
     crossing: Crossing | None = None
     together: Together | None = None
-    unfinished: Run | None = None
-    unfinished_sample: Sample | None = None
+    long_run: Run | None = None
+    long_sample: Sample | None = None
     unfinished_index: int | None = None
-    unfinished_s: float = 0.0
     silent: Run | None = None
     threads_error: str = ""
-    interpreter_error: str = "not tried"
     has_gil: bool = True
 
 
