@@ -68,9 +68,7 @@ def add_command(commands: Any) -> None:
     group.add_argument("--workers", metavar="1,2", help="default: 1 and the CPUs that this process may use")
     group.add_argument("--mode", default="both", metavar="NAME", help="parse | crawl | both (default: both)")
     group = parser.add_argument_group("how carefully")
-    group.add_argument(
-        "--rounds", type=int, default=_DEFAULTS.rounds, metavar="N", help=f"default: {_DEFAULTS.rounds}"
-    )
+    group.add_argument("--rounds", type=int, default=_DEFAULTS.rounds, metavar="N", help=f"default: {_DEFAULTS.rounds}")
     group.add_argument(
         "--seconds",
         type=float,

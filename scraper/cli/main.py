@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import scraper
-from scraper.cli import crawl, demo
+from scraper.cli import bench, crawl, demo, probe
 from scraper.errors import ScraperError, UsageError, WorkerStartFailed
 
 REFUSED = 2  # nothing was fetched: change the command and try again
@@ -33,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     crawl.add_command(commands)
     demo.add_command(commands)
+    probe.add_command(commands)
+    bench.add_command(commands)
     parsed = parser.parse_args(arguments)
     try:
         status: int = parsed.run(parsed)

@@ -61,6 +61,12 @@ class Channel:
             while self._read():
                 pass
 
+    def end(self) -> None:
+        """Lets the worker know that nothing more comes; what it sends is still read."""
+        if not self._is_closed:
+            with suppress(OSError):  # it has closed its own end
+                self._socket.shutdown(socket.SHUT_WR)
+
     def close(self) -> None:
         if not self._is_closed:
             self._is_closed = True

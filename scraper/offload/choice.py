@@ -14,7 +14,7 @@ from scraper.options import ExecutorName
 _MOST_INLINE_S = 0.002
 
 # Predictions that differ by less may be in the wrong order: the candidates are tried.
-_TOO_CLOSE = 0.15
+_TOO_CLOSE = 0.25
 
 # Trying costs time as well: the best prediction, and the best of two other places.
 _MOST_RIVALS = 2

@@ -21,12 +21,15 @@ import hashlib
 import math
 import os
 import random
+import resource
 import sys
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+_RUSAGE_THREAD: int | None = getattr(resource, "RUSAGE_THREAD", None)
 
 # More than taking a free GIL costs, less than any wake-up. A hold that ends while the heartbeat is still on its way to
 # sleep goes unseen, so a thread that lets the GIL go very often is corrected for the share of these.
@@ -45,7 +48,7 @@ _UNASKED_S = 0.8 * SWITCH_INTERVAL_S
 WAKE_S = 1e-5
 
 # Less than this between two beats is the watched thread's way back to where it was.
-_MOVED_S = 1e-5
+_MOVED_S = 4e-5
 
 # Samples that are near each other are not independent; so many of them together nearly are.
 _BATCH = 8
@@ -72,7 +75,9 @@ class Sample(NamedTuple):
     Args:
         beats: how often it asked for the GIL.
         cpu_s: CPU time of the watched thread while it was watched.
-        free_s: of that, the part while the heartbeat did not want the GIL.
+        delay_s: its time in the run queue meanwhile.
+        free_s: CPU time while the heartbeat did not want the GIL.
+        held_free_s: of that, the part in beats at whose end the GIL was held.
         active: beats at whose end the watched thread ran, as far as the time before them tells.
         held, held_s: beats at whose end it held the GIL, and its CPU time from then until it let go.
         long, long_s: of these, the ones longer than a millisecond.
@@ -83,7 +88,9 @@ class Sample(NamedTuple):
 
     beats: int = 0
     cpu_s: float = 0.0
+    delay_s: float = 0.0
     free_s: float = 0.0
+    held_free_s: float = 0.0
     active: float = 0.0
     held: int = 0
     held_s: float = 0.0
@@ -168,32 +175,61 @@ class Heartbeat:
         return summarise(tuple(self._beats))
 
     def _run(self) -> None:
-        compute, clock, watched = hashlib.pbkdf2_hmac, time.perf_counter, self._clock
+        compute, watched = hashlib.pbkdf2_hmac, self._clock
         lengths = self._lengths()
         position = random.randrange(len(lengths))  # noqa: S311  # no secret
         own = ThreadClock(threading.current_thread())
-        own_delay_s, before = own.delay_s(), (watched.cpu_s(), watched.delay_s())
+        now = _look(own, watched)
         self._is_beating.set()
         while not self._stopping.is_set():
             position = (position + 1) % len(lengths)
-            started_s, started_cpu_s = clock(), time.thread_time()
             compute("sha256", b"heart", b"beat", lengths[position])
-            took_s, cpu_s = clock() - started_s, time.thread_time() - started_cpu_s
-            after = watched.cpu_s(), watched.delay_s()
-            queued_s = -own_delay_s + (own_delay_s := own.delay_s())
-            blocked_s = took_s - cpu_s - queued_s
-            if blocked_s <= _BLOCKED_S:
+            # From the end of one beat to the end of the next: the GIL may also be taken from it between its own lines.
+            before, now = now, _look(own, watched)
+            took_s = now.at_s - before.at_s
+            blocked_s = took_s - (now.cpu_s - before.cpu_s) - (now.delay_s - before.delay_s)
+            if blocked_s <= _BLOCKED_S or (now.sleeps is not None and now.sleeps == before.sleeps):
                 if self._stopping.is_set():
                     break  # the watched thread ended before this beat did
                 blocked_s = 0.0
-            self._beats.append(Beat(took_s - blocked_s, blocked_s, after[0] - before[0], after[1] - before[1]))
-            before = after
+            watched_cpu_s = now.watched_cpu_s - before.watched_cpu_s
+            watched_delay_s = now.watched_delay_s - before.watched_delay_s
+            self._beats.append(Beat(took_s - blocked_s, blocked_s, watched_cpu_s, watched_delay_s))
         own.close()
 
     def _lengths(self) -> list[int]:
         """Iterations that take exponential times of the mean."""
         mean = self._mean_s / (min(_timed(1000) for _ in range(3)) / 1000)
         return [max(1, round(min(random.expovariate(1.0), _LONGEST_MEANS) * mean)) for _ in range(1024)]
+
+
+class _Look(NamedTuple):
+    """All clocks at one moment; seconds."""
+
+    at_s: float
+    cpu_s: float
+    delay_s: float
+    sleeps: int | None
+    watched_cpu_s: float
+    watched_delay_s: float
+
+
+def _look(own: ThreadClock, watched: ThreadClock) -> _Look:
+    """Reads all clocks, again if the GIL was lost in between: what it was lost for would be in some of them only."""
+    while True:
+        sleeps = _sleeps()
+        look = _Look(time.perf_counter(), time.thread_time(), own.delay_s(), sleeps, watched.cpu_s(), watched.delay_s())
+        if _sleeps() == sleeps:
+            return look
+
+
+def _sleeps() -> int | None:
+    """How often this thread has gone to sleep, as it does for a GIL that is held, and does not when it is preempted.
+
+    A preemption costs some hundredths of a millisecond that no clock counts, and looks like a short wait otherwise.
+    None where the system does not tell (other than Linux).
+    """
+    return None if _RUSAGE_THREAD is None else resource.getrusage(_RUSAGE_THREAD).ru_nvcsw
 
 
 def _timed(iterations: int) -> float:
@@ -259,7 +295,9 @@ def summarise(beats: Sequence[Beat]) -> Sample:
     return Sample(
         beats=len(beats),
         cpu_s=sum(each.cpu_s for each in moved),
+        delay_s=sum(beat.delay_s for beat in beats),
         free_s=free_s,
+        held_free_s=sum(each.free_s for each in held),
         active=active,
         held=len(held),
         held_s=sum(each.held_s for each in held),
@@ -313,15 +351,29 @@ def gil_use(sample: Sample) -> GilUse:
     """What a sample says of the watched thread. One that never ran is taken for Python, with all uncertainty."""
     if sample.cpu_s <= 0:
         return GilUse(1.0, 0.0, 0.0, 1.0)
-    seen = (sample.held_s + sample.mean_s * sample.held) / sample.cpu_s
+    seen, doubt = _seen_share(sample)
     releases_per_held_s = sample.released / sample.exposed_s if sample.exposed_s else 0.0
     share = min(seen * math.exp(releases_per_held_s * _BLOCKED_S), 1.0)
     return GilUse(
         held_share=share,
         native_held_share=min(_native_held_s(sample) / sample.cpu_s, share),
         releases_per_s=releases_per_held_s * share,
-        uncertainty=min(_uncertainty(sample, min(seen, 1.0)) + abs(share - min(seen, 1.0)) / 2, 1.0),
+        uncertainty=min(_uncertainty(sample, seen) + doubt + (share - seen) / 2, 1.0),
     )
+
+
+def _seen_share(sample: Sample) -> tuple[float, float]:
+    """The share of CPU time with the GIL, and how much two ways to count it leave in doubt.
+
+    By instants: each one stands for the mean time between two. By time: each one stands for the CPU time before it.
+    With a CPU for each thread the first is right, and the second too high where one state lasts long. Where they had
+    to take turns on a CPU, instants come when the watched thread was stopped, and the first is too low, the second
+    too high by about as much.
+    """
+    by_instants = min((sample.held_s + sample.mean_s * sample.held) / sample.cpu_s, 1.0)
+    by_time = min((sample.held_s + sample.held_free_s) / sample.cpu_s, 1.0)
+    weight = min(sample.delay_s / (sample.delay_s + sample.cpu_s), 0.5)
+    return by_instants + weight * (by_time - by_instants), weight * abs(by_time - by_instants)
 
 
 def _native_held_s(sample: Sample) -> float:

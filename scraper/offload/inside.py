@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import socket
 import sys
 import threading
@@ -34,17 +35,17 @@ def main(socket_fd: int, cell_fd: int) -> None:
     """
     _use_no_standard_stream_of_the_program()
     cell = Cell(cell_fd)
-    interruption = _Interruption()
-    try:
-        with socket.fromfd(socket_fd, socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+    with socket.fromfd(socket_fd, socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        interruption = _Interruption(sock)
+        try:
             Worker(sock, cell, on_orphaned=interruption.start, has_process=False).serve()
-    except _Interrupted:
-        pass  # between two functions
-    finally:
-        with suppress(_Interrupted):  # one may still have been on its way
+        except _Interrupted:
+            pass  # between two functions
+        finally:
+            with suppress(_Interrupted):  # one may still have been on its way
+                interruption.stop()
             interruption.stop()
-        interruption.stop()
-        cell.close()
+            cell.close()
 
 
 def try_out(factory: str, args: Sequence[str], main_place: str | None, argv0: str) -> None:
@@ -76,14 +77,20 @@ class _Interrupted(BaseException):
 
 
 class _Interruption:
-    """Interrupts the thread that made it, again and again until it says stop.
+    """Interrupts the thread that made it, again and again until it says stop, or the pool has closed the socket.
 
-    That reaches it between two bytecodes; C code that does not come back is not to be interrupted.
+    That reaches it between two bytecodes; C code that does not come back is not to be interrupted. There the pool's
+    closing is what counts: a thread that goes on would keep the program from its end.
+
+    Args:
+        sock: connected to the pool, which has ended the conversation.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sock: socket.socket) -> None:
         self._interrupted = threading.get_ident()
-        self._is_over = threading.Event()
+        self._is_over = False
+        self._poll = select.poll()
+        self._poll.register(sock, 0)  # for nothing but its being closed at either end
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -94,15 +101,16 @@ class _Interruption:
 
     def stop(self) -> None:
         """Called in the interrupted thread: afterwards nothing is raised in it."""
-        self._is_over.set()
+        self._is_over = True
         if self._thread is not None and self._thread.ident is not None:
             self._thread.join()
             _raise_in(self._interrupted, None)
 
     def _run(self) -> None:
-        while not self._is_over.is_set():
+        is_closed = False
+        while not is_closed and not self._is_over:
             _raise_in(self._interrupted, _Interrupted)
-            self._is_over.wait(_INTERRUPT_EVERY_S)
+            is_closed = bool(self._poll.poll(1000 * _INTERRUPT_EVERY_S))
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:

@@ -35,9 +35,6 @@ class Route:
         self.queue.unended[job] = None
         self.executor.submit(job)
 
-    def take_back(self, job: Job) -> None:
-        del self.queue.unended[job]
-
 
 class Lane:
     """Payloads of one work, of one user of the pool; `OffloadPool.lane` makes it.
@@ -66,8 +63,6 @@ class Lane:
         self._on_close = on_close
         self._refuge = refuge
         self._routes = {route.strategy.place: route}
-        self._detour: Route | None = None
-        self._detour_items = 0
         self._is_closed = False
         self.overdue = asyncio.Event()
         self._adopt(route)
@@ -80,6 +75,11 @@ class Lane:
     def strategy(self) -> Strategy:
         """Where payloads go now, and why there."""
         return self._route.strategy
+
+    @property
+    def route(self) -> Route:
+        """Where payloads go now."""
+        return self._route
 
     @property
     def used(self) -> list[tuple[Strategy, int]]:
@@ -118,9 +118,7 @@ class Lane:
         """
         await self._route.executor.prepare(self.work)
 
-    def submit(
-        self, payload: Any, size_bytes: int, done: Callable[[Result], None], *, is_risky: bool = False
-    ) -> Job:
+    def submit(self, payload: Any, size_bytes: int, done: Callable[[Result], None], *, is_risky: bool = False) -> Job:
         """Sends a payload to a worker.
 
         Args:
@@ -138,11 +136,6 @@ class Lane:
         route = self._route
         if is_risky and self._refuge is not None and route.strategy.executor != "process":
             route = self._add(self._refuge())
-        elif self._detour is not None:
-            route = self._detour
-            self._detour_items -= 1
-            if not self._detour_items:
-                self._detour = None
         job = Job(route.queue, payload, size_bytes, done)
         route.queue.unended[job] = None
         route.executor.submit(job)
@@ -156,26 +149,10 @@ class Lane:
         """Sends payloads another way from now on, those that wait included."""
         before, self._route = self._route, self._add(route)
         self._route.strategy = route.strategy
-        self._detour = None
         if before is not self._route:
-            self._move(before, self._route, None)
-
-    def divert(self, route: Route, items: int) -> None:
-        """Sends the next so many payloads another way, those that wait first."""
-        detour = self._add(route)
-        left = items - self._move(self._route, detour, items)
-        self._detour, self._detour_items = (detour, left) if left else (None, 0)
-
-    def _move(self, source: Route, target: Route, items: int | None) -> int:
-        jobs = source.executor.drop(source.queue)
-        moved = jobs[:items]
-        for job in jobs:
-            source.take_back(job)
-        for job in moved:
-            target.submit(job)
-        for job in jobs[len(moved) :]:
-            source.submit(job)
-        return len(moved)
+            for job in before.executor.drop(before.queue):
+                del before.queue.unended[job]
+                self._route.submit(job)
 
     def _add(self, route: Route) -> Route:
         known = self._routes.setdefault(route.strategy.place, route)

@@ -29,6 +29,7 @@ from typing import Any
 
 import scraper
 from scraper.offload.costs import HandoffCost, LoopCost, Machine
+from scraper.offload.startup import in_same_place, interpreter_options
 from scraper.options import EXECUTORS, ExecutorName, available_cpus
 
 # Kernels, microcode and neighbours on a shared host change without a trace that is seen here.
@@ -107,7 +108,7 @@ async def machine_async() -> Machine:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            process_group=0,
+            start_new_session=True,  # uvloop has no process_group
         )
     except OSError:
         return _default(environment)
@@ -124,10 +125,8 @@ async def machine_async() -> Machine:
 
 
 def _program() -> list[str]:
-    here = str(Path.cwd())
-    path = [str(entry) or here for entry in sys.path]
-    code = f"import sys; sys.path[:] = {path!a}; from scraper.offload.machine_measurement import main; main()"
-    return [sys.executable, "-c", code]
+    code = in_same_place("from scraper.offload.machine_measurement import main; main()")
+    return [sys.executable, *interpreter_options(), "-c", code]
 
 
 def _keep(environment: Environment, output: bytes) -> Machine:

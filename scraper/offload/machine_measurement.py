@@ -45,17 +45,18 @@ _SPIN_ROUNDS = 1_000  # some 15 µs
 _RELEASED_ROUNDS = 50  # some 10 µs
 _REACQUISITIONS = 8
 
-# Works for so long as its input says and answers with how often it came round: Python code that allocates, as
-# parsing does, and no memory traffic beyond the caches, which is the payload's own.
+# Works for so long as its input says, and answers with how often it came round in a second of CPU: Python code that
+# allocates, as parsing does, and no memory traffic beyond the caches, which is the payload's own. CPU seconds, because
+# what other programs take of the machine at this moment is no property of it.
 _BURNER = """
 import sys, time
 def burn(seconds):
     clock = time.perf_counter
-    rounds, end_s = 0, clock() + seconds
+    rounds, end_s, cpu_s = 0, clock() + seconds, time.process_time()
     while clock() < end_s:
         sum([len(str(number)) for number in range(200)])
         rounds += 1
-    return rounds
+    return rounds / (time.process_time() - cpu_s)
 for line in sys.stdin:
     settle_s, burn_s = map(float, line.split())
     burn(settle_s)
@@ -96,19 +97,30 @@ def measure_capacity(cpus: int) -> float:
         for burner in burners:
             burner.kill()
             burner.communicate()
-    return min(max(together / alone, 1.0), float(cpus))
+    return max(1.0, min(together / alone, float(cpus), _quota_cpus()))
 
 
-def _burn(burners: Sequence[subprocess.Popen[str]]) -> int:
+def _burn(burners: Sequence[subprocess.Popen[str]]) -> float:
+    """What they do in a second, all together."""
     for burner in burners:
         assert burner.stdin is not None
         burner.stdin.write(f"{_SETTLE_S} {_BURN_S}\n")
         burner.stdin.flush()
-    rounds = 0
+    total = 0.0
     for burner in burners:
         assert burner.stdout is not None
-        rounds += int(burner.stdout.readline())
-    return rounds
+        total += float(burner.stdout.readline())
+    return total
+
+
+def _quota_cpus() -> float:
+    """How many CPUs' time a container gives (Linux, cgroup 2): it may be less than the CPUs that are seen."""
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:  # noqa: PTH123
+            quota_us, period_us = file.read().split()
+        return float("inf") if quota_us == "max" else float(quota_us) / float(period_us)
+    except (OSError, ValueError):
+        return float("inf")
 
 
 def measure_handover_s() -> float:
@@ -172,7 +184,7 @@ class _Run:
 
     Args:
         loop_s: of the event loop's thread.
-        threads_s: of the other threads of this process.
+        threads_s: of the other threads of this process, interpreters among them.
         worker_s: of worker processes.
     """
 
@@ -257,8 +269,9 @@ async def measure_handoff(executor: ExecutorName) -> HandoffCost | None:
         return HandoffCost(few.loop_s, few.loop_s, worker_cpu_s=max(0.0, few.threads_s - function_s))
     pickling_s = [_pickling_s(bytes(size)) for size, _ in _SERIES]
     main_cpu_s, main_byte_s = _line(few.loop_s - pickling_s[0], many.loop_s - pickling_s[1])
+    worker_s = [run.worker_s if executor == "process" else run.threads_s for run in (few, many)]
     worker_cpu_s, worker_byte_s = _line(
-        few.worker_s - function_s - pickling_s[0], many.worker_s - function_s - pickling_s[1]
+        *(each_s - function_s - own_s for each_s, own_s in zip(worker_s, pickling_s, strict=True))
     )
     return HandoffCost(main_cpu_s, main_cpu_s, main_byte_s, worker_cpu_s, worker_byte_s)
 

@@ -19,7 +19,8 @@ class Observation(NamedTuple):
 
     Args:
         payloads: how many.
-        wall_s, cpu_s, delay_s: in the function: wall time, CPU time, and time ready to run without a CPU.
+        wall_s, cpu_s, delay_s: in the function: wall time, CPU time, and time ready to run without a CPU. 0 beside a
+            heartbeat.
         around_wall_s, around_cpu_s, around_delay_s: the same of the whole portion, pickling included.
         payload_bytes, result_bytes: pickled.
         sample: what a heartbeat saw beside the whole portion; None if there was none.
@@ -40,11 +41,6 @@ class Observation(NamedTuple):
         """As it crosses a process border; `observation_of` reads it."""
         return (*self[:-1], None if self.sample is None else tuple(self.sample))
 
-    @property
-    def pickle_s(self) -> float:
-        """CPU of the worker beside the function: unpickling, pickling, and little else."""
-        return max(self.around_cpu_s - self.cpu_s, 0.0)
-
 
 class Observer:
     """Measures one portion, in the thread that runs it."""
@@ -62,7 +58,13 @@ class Observer:
         return time.perf_counter(), time.thread_time(), self._clock.delay_s()
 
     def around(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """The function with clocks around it."""
+        """The function with clocks around it, or beside a heartbeat the function itself.
+
+        Reading the clocks takes system calls, and at their end is where a kernel likes to take the CPU from a thread.
+        Holding the GIL just then, it would look like one that holds it for long.
+        """
+        if self._heartbeat is not None:
+            return function
 
         def observed(payload: Any) -> Any:
             wall_s, cpu_s, delay_s = self._now()
@@ -120,16 +122,16 @@ def cost_of(observations: Sequence[Observation]) -> WorkCost | None:
     payloads = sum(each.payloads for each in alone)
     cpu_s = sum(each.cpu_s for each in alone) / payloads
     wall_s = max(sum(each.wall_s - each.delay_s for each in alone) / payloads, cpu_s)
+    pickle_s = sum(each.around_cpu_s - each.cpu_s for each in alone) / payloads
     held_s = native_held_s = releases = 0.0
     for each, sample in beside:
         use = gil_use(sample)
-        held_s += max(use.held_share * each.around_cpu_s - each.pickle_s, 0.0)
+        held_s += max(use.held_share * each.around_cpu_s - pickle_s * each.payloads, 0.0)
         native_held_s += use.native_held_share * each.around_cpu_s
         releases += use.releases_per_s * each.around_cpu_s
-    beside_cpu_s = max(sum(each.cpu_s for each, _ in beside), 1e-9)
+    beside_cpu_s = max(sum(each.around_cpu_s - pickle_s * each.payloads for each, _ in beside), 1e-9)
     every = [*alone, *(each for each, _ in beside)]
     count = sum(each.payloads for each in every)
-    pickle_s = sum(each.pickle_s for each in alone) / payloads
     return WorkCost(
         wall_s=wall_s,
         cpu_s=cpu_s,

@@ -93,6 +93,7 @@ class PortionExecutor:
         self._dispatch_handle: asyncio.Handle | None = None
         self._watch_handle: asyncio.TimerHandle | None = None
         self._has_room = True
+        self._is_quiet = False
         self._is_closing = False
         self._batches = self._items = self._returned = self._crashes = 0
         self._timeouts = self._lost = self._recovered = 0
@@ -133,6 +134,7 @@ class PortionExecutor:
     def observe(self, work: Work, *, items: int, has_heartbeat: bool) -> asyncio.Future[Observation]:
         """Has the next portion of a work, up to so many payloads, measured by the worker that runs it.
 
+        Meanwhile the other workers get nothing new, if that is not for long: they would take its CPU.
         The future fails with WorkerCrashed when that worker ends before it has answered.
         """
         wish = _Wish(work, items, has_heartbeat, self._loop.create_future())
@@ -141,8 +143,10 @@ class PortionExecutor:
 
     def on_observed(self, number: int, fields: Sequence[Any]) -> None:
         _, observed = self._observing.pop(number)
+        self._is_quiet = False
         if not observed.done():
             observed.set_result(observation_of(fields))
+        self.on_room()
 
     def drop(self, queue: Queue) -> list[Job]:
         return self._backlog.drop(queue)
@@ -229,7 +233,7 @@ class PortionExecutor:
             if work in self._refused:
                 self._fail(self._backlog.take_work(work), setup_failure(self._refused[work]))
                 continue
-            group = self._slots_with_room()
+            group = [] if self._is_quiet else self._slots_with_room()
             if not group and self._is_broken:
                 self._fail(self._backlog.take_all(), self._broken_failure())
                 return
@@ -283,6 +287,7 @@ class PortionExecutor:
             number = next(self._portion_numbers)
             if wish is not None:
                 self._observing[number] = slot, wish.observed
+                self._is_quiet = portion.items * self._run_s.get(portion.work, 0.0) <= self._options.batch_s
             slot.run(number, portion, blobs)
             if self._watch_handle is None and self._options.deadline_s is not None:
                 self._watch_handle = self._loop.call_later(self._options.deadline_s, self._watch)
@@ -381,6 +386,7 @@ class PortionExecutor:
         slot.late_portion = None
         for number in [number for number, (observing, _) in self._observing.items() if observing is slot]:
             _, observed = self._observing.pop(number)
+            self._is_quiet = False
             if not observed.done():
                 observed.set_exception(WorkerCrashed(f"the {self._kind.title} that measured it ended ({ending.how})"))
         self._timeouts += is_overdue

@@ -23,6 +23,9 @@ _NO_HANDOFF = HandoffCost(0.0, 0.0)
 # below the roof. Of 3 to 50 this had the smallest error against what was measured.
 _SHARPNESS = 8.0
 
+# Nothing is quicker, so that a work of which nothing is known yet has a finite bound.
+_SHORTEST_S = 1e-9
+
 # A function that waits for so much of its time gains by more workers than CPUs.
 _WAITS = 0.1
 
@@ -197,9 +200,9 @@ def _blend(occupied_s: Mapping[Limit, float]) -> float:
     The p-norm of the terms: the largest where one is much larger, and more where some are about the same, because
     then each now and then waits for the other.
     """
-    longest_s = max(*occupied_s.values(), 1e-9)
+    longest_s = max(*occupied_s.values(), _SHORTEST_S)
     total = math.fsum(math.pow(term_s / longest_s, _SHARPNESS) for term_s in occupied_s.values())
-    return longest_s * math.pow(total, 1.0 / _SHARPNESS)
+    return longest_s * max(math.pow(total, 1.0 / _SHARPNESS), 1.0)
 
 
 def _counts(executor: ExecutorName, work: WorkCost, cpus: int, workers: int | None) -> list[int]:

@@ -215,13 +215,17 @@ class Router:
         mean_s = lane.run_s / max(lane.items, 1)
         wanted = min(max(int(_OBSERVED_S / 2 / max(mean_s, 1e-6)), 1), _MOST_OBSERVED)
         found: list[Observation] = []
-        for has_heartbeat in (False, True):
-            left = wanted
-            while left > 0:
-                observing = observer.observe(lane.work, items=left, has_heartbeat=has_heartbeat)
-                lane.divert(route, left)
-                found.append(await observing)
-                left -= found[-1].payloads
+        before = lane.route
+        # All of it: what other workers do meanwhile would be measured, too.
+        lane.switch(route)
+        try:
+            for has_heartbeat in (False, True):
+                left = wanted
+                while left > 0:
+                    found.append(await observer.observe(lane.work, items=left, has_heartbeat=has_heartbeat))
+                    left -= found[-1].payloads
+        finally:
+            lane.switch(before)
         return found
 
     # trials

@@ -9,6 +9,7 @@ and in return a worker is the same here as in a process.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import os
 import socket
@@ -27,7 +28,8 @@ from scraper.offload.startup import in_same_place
 
 logger = logging.getLogger(__name__)
 
-# For one that was interrupted just now and would end in a moment.
+# For one that was interrupted just now and will end in a moment; and for what interrupts it, when that shall end. The
+# program waits for every thread of an interpreter, and for ever for one that its end has overtaken.
 _ENDING_S = 0.1
 
 
@@ -69,8 +71,8 @@ class WorkerInterpreter:
         return self._channel.take_write_cpu_s()
 
     def terminate(self) -> None:
-        """Closes the socket, whereupon the worker interrupts its function."""
-        self._channel.close()
+        """Ends the conversation, whereupon the worker interrupts its function until the socket is closed, too."""
+        self._channel.end()
 
     def kill(self) -> None:
         self.terminate()
@@ -81,6 +83,7 @@ class WorkerInterpreter:
         if not self.ended.done():
             if self._thread.is_alive():
                 logger.warning("left an interpreter behind: it cannot be stopped before its function returns")
+                atexit.register(self._thread.join, _ENDING_S)
             self._finish(Exit("it was let go"))
 
     def _start(self, on_frame: OnFrame) -> None:
@@ -112,9 +115,18 @@ class WorkerInterpreter:
                 connection.close()
                 raise
             self._ours = ours.pop_all()
+        atexit.register(self._on_exit)
+
+    def _on_exit(self) -> None:
+        """The program ends without having closed its pool."""
+        self.terminate()
+        self._thread.join(_ENDING_S)
+        self._ours.close()
+        self._thread.join(_ENDING_S)
 
     def _finish(self, ending: Exit) -> None:
         if not self.ended.done():
+            atexit.unregister(self._on_exit)
             self._channel.read_rest()
             self.ended.set_result(None)
             self._last_doing = self._cell.read()

@@ -9,6 +9,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from scraper.report.bench_page import render_bench as render_bench
+    from scraper.report.bench_terminal import MeasuringDisplay as MeasuringDisplay
+    from scraper.report.bench_terminal import print_bench as print_bench
+    from scraper.report.bench_terminal import print_changes as print_changes
     from scraper.report.comparison_page import render_comparison as render_comparison
     from scraper.report.crawl_page import render_crawl as render_crawl
     from scraper.report.progress import ProgressDisplay as ProgressDisplay
@@ -27,11 +31,15 @@ _HOME = {
     "ComparisonRow": "scraper.report.values",
     "CrawlReport": "scraper.report.values",
     "FailedPage": "scraper.report.values",
+    "MeasuringDisplay": "scraper.report.bench_terminal",
     "ProgressDisplay": "scraper.report.progress",
     "TimePoint": "scraper.report.values",
     "console_for": "scraper.report.terminal",
+    "print_bench": "scraper.report.bench_terminal",
+    "print_changes": "scraper.report.bench_terminal",
     "print_comparison": "scraper.report.terminal",
     "print_summary": "scraper.report.terminal",
+    "render_bench": "scraper.report.bench_page",
     "render_comparison": "scraper.report.comparison_page",
     "render_crawl": "scraper.report.crawl_page",
     "result_line": "scraper.report.terminal",
@@ -42,11 +50,15 @@ __all__ = [
     "ComparisonRow",
     "CrawlReport",
     "FailedPage",
+    "MeasuringDisplay",
     "ProgressDisplay",
     "TimePoint",
     "console_for",
+    "print_bench",
+    "print_changes",
     "print_comparison",
     "print_summary",
+    "render_bench",
     "render_comparison",
     "render_crawl",
     "result_line",

@@ -1,4 +1,5 @@
-"""Charts as inline SVG, without a script: bars, ranges on a logarithmic axis, lines over time, parts of a whole.
+"""Charts as inline SVG, without a script: bars, ranges and estimates on a logarithmic axis, lines over time, curves
+over a number that doubles, parts of a whole.
 
 Heights are in pixels and widths in percent, so that text and strokes keep their size on every screen; only what
 has to be a path is stretched, inside an SVG of its own. Colours come from the style sheet by a tone's name,
@@ -12,8 +13,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from scraper.report import figures
-from scraper.report.markup import Html, tag
-from scraper.report.scales import Points, log_axis, log_share, log_ticks, mean, thinned, ticks, time_ticks
+from scraper.report.markup import Html, join, tag
+from scraper.report.scales import (
+    Points,
+    fine_log_ticks,
+    log_axis,
+    log_share,
+    log_ticks,
+    mean,
+    thinned,
+    ticks,
+    time_ticks,
+)
 
 # In percent of the chart's width: the names to the left, and the figures behind the longest bar.
 _NAMES = 24.0
@@ -25,6 +36,12 @@ _HEAD = 25
 _GAP = 14
 _AXIS = 22
 _TOP = 20
+# In percent: room for the marks at both ends of a curve.
+_CURVE_MARGIN = 7.0
+_LEVELS = 18.0  # in percent, for the numbers left of curves
+_ASIDE = 9  # pixels between marks at one place
+# An axis of estimates begins at this share of the least value, and goes as far beyond the greatest.
+_AROUND = 0.7
 _MOST_POINTS = 150  # of a line; more would be closer than two pixels in half a page's width
 
 
@@ -64,6 +81,41 @@ class Range:
     def __post_init__(self) -> None:
         if self.values is not None and not all(map(math.isfinite, self.values)):
             object.__setattr__(self, "values", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A value with its interval, and what was expected of it; None where that is not known.
+
+    `text`, `ratio` and `note` stand at the end; `text` alone where there is no value.
+    """
+
+    name: str
+    value: float | None
+    interval: tuple[float, float] | None
+    expected: float | None
+    text: str
+    tone: str
+    ratio: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A model and what was measured of it, over a number from 1 on.
+
+    Args:
+        name, tone: as in the legend.
+        points: of the model, in order.
+        band: at the same places, between which values it may be wrong; empty without one.
+        marks: what was measured: place, value, and its interval or None.
+    """
+
+    name: str
+    tone: str
+    points: Points
+    band: Sequence[tuple[float, float]] = ()
+    marks: Sequence[tuple[float, float, tuple[float, float] | None]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +214,65 @@ def _range(y: float, values: tuple[float, float, float], axis: tuple[float, floa
     )
 
 
+def estimates(frame: Frame, groups: Sequence[tuple[str, Sequence[Estimate]]], unit: Callable[[float], str]) -> Html:
+    """Values with their intervals on one logarithmic scale, in named groups; what was expected is an upright stroke."""
+    rows = [row for _, members in groups for row in members]
+    # Values have to be seen whole; an interval of two measurements may be a thousand times as long.
+    known = [value for row in rows for value in (row.value, row.expected) if value]
+    axis = _AROUND * min(known, default=1.0), max(known, default=1.0) / _AROUND
+    height, placed = _stacked([(name, len(members)) for name, members in groups])
+    drawn = [*_log_grid(axis, height, unit, fine_log_ticks(axis))]
+    for (name, members), (head_y, row_ys) in zip(groups, placed, strict=True):
+        drawn += _heading(name, head_y)
+        for row, y in zip(members, row_ys, strict=True):
+            told = f"{name} {row.name}: {row.text} ({row.note})"
+            told += f", predicted {figures.short(row.expected)}" if row.expected else ""
+            drawn.append(
+                tag(
+                    "g",
+                    tag("title", told),
+                    tag("text", row.name, x="0", y=y + 16, class_="name"),
+                    _estimate(y + 12, row, axis) if row.value else None,
+                    _estimate_figure(y + 16, row),
+                )
+            )
+    return _svg(frame, height + _AXIS, drawn)
+
+
+def _estimate(y: float, row: Estimate, axis: tuple[float, float]) -> Html:
+    assert row.value is not None
+    expected = f"{_log_x(row.expected, axis):.2f}%" if row.expected else None
+    low, high = (f"{_log_x(value, axis):.2f}%" for value in row.interval or (row.value, row.value))
+    return tag(
+        "g",
+        tag("line", x1=expected, x2=expected, y1=y - 9, y2=y + 9, class_="expected") if expected else None,
+        tag("line", x1=low, x2=high, y1=y, y2=y, class_="interval"),
+        tag("circle", cx=f"{_log_x(row.value, axis):.2f}%", cy=y, r="5", class_="mark"),
+        class_=row.tone,
+    )
+
+
+def _estimate_figure(y: float, row: Estimate) -> Html:
+    x = f"{_NAMES + _PLOT:.2f}%"
+    if not row.value:
+        return tag("text", row.text, x=x, dx="12", y=y, class_="note")
+    return join(
+        [
+            tag("text", row.text, x=x, dx="12", y=y, class_="figure"),
+            tag("text", row.ratio, x=f"{_NAMES + _PLOT + _FIGURES / 2 - 1:.2f}%", y=y, class_="figure end"),
+            tag("text", row.note, x="100%", y=y, class_="note end"),
+        ]
+    )
+
+
 def _log_x(value: float, axis: tuple[float, float]) -> float:
     return _NAMES + _PLOT * log_share(value, axis)
 
 
-def _log_grid(axis: tuple[float, float], height: float, unit: Callable[[float], str]) -> Iterator[Html]:
-    for tick in log_ticks(axis):
+def _log_grid(
+    axis: tuple[float, float], height: float, unit: Callable[[float], str], at: Sequence[float] | None = None
+) -> Iterator[Html]:
+    for tick in log_ticks(axis) if at is None else at:
         x = f"{_log_x(tick, axis):.2f}%"
         yield tag("line", x1=x, x2=x, y1="0", y2=height, class_="grid")
         yield tag("text", unit(tick), x=x, y=height + 15, class_="tick middle")
@@ -226,7 +331,63 @@ def lines(
         for level in levels[1:]
     ]
     paths = [path for line, points in thin for path in _paths(line, points, end_s, y_of, plot_height)]
-    plot = tag(
+    plot = _stretched(paths, plot_height)
+    bottom = _TOP + plot_height
+    clock = list(_clock(end_s, bottom))
+    return _svg(frame, bottom + _AXIS, [*grid, plot, *labels, *clock, *_tooltips(thin, end_s, plot_height, unit)])
+
+
+def curves(
+    frame: Frame,
+    series: Sequence[Curve],
+    places: Sequence[float],
+    unit: Callable[[float], str],
+    *,
+    plot_height: int = 170,
+) -> Html:
+    """Curves from 0 up, over a number whose every doubling is as wide.
+
+    Args:
+        frame: words.
+        series: curves, with their bands and marks.
+        places: numbers to label on the axis; the first is 1, and the last is where it ends.
+        unit: a value as text, for tooltips.
+        plot_height: in pixels.
+    """
+    values = [y for curve in series for _, y in curve.points]
+    values += [value for curve in series for _, value, _ in curve.marks]
+    levels = ticks(max(values, default=0.0) * 1.04, plot_height // 55)
+
+    def x_of(place: float) -> float:
+        reach = 100 - _LEVELS - 2 * _CURVE_MARGIN
+        return _LEVELS + _CURVE_MARGIN + reach * math.log2(place) / math.log2(max(places[-1], 2))
+
+    def y_of(value: float) -> float:
+        return plot_height * (1 - min(value / levels[-1], 1.0))
+
+    drawn: list[Html] = []
+    for level in levels:
+        y = _TOP + y_of(level)
+        drawn.append(tag("line", x1=f"{_LEVELS}%", x2="100%", y1=y, y2=y, class_="grid"))
+        drawn.append(tag("text", figures.short(level), x=f"{_LEVELS - 2.5}%", y=y + 4, class_="tick end"))
+    plot = [path for curve in series for path in _bands(curve, x_of, y_of)]
+    plot += [path for curve in series for path in _courses(curve, x_of, y_of)]
+    bottom = _TOP + plot_height
+    drawn.append(_stretched(plot, plot_height))
+    # Side by side, because all curves have their marks at the same places.
+    drawn += [
+        tag("g", _marks(curve, x_of, y_of, unit), transform=f"translate({_ASIDE * (at - (len(series) - 1) / 2):g})")
+        for at, curve in enumerate(series)
+    ]
+    for place in places:
+        x = f"{x_of(place):.2f}%"
+        drawn.append(tag("line", x1=x, x2=x, y1=bottom, y2=bottom + 4, class_="grid"))
+        drawn.append(tag("text", figures.short(place), x=x, y=bottom + 16, class_="tick middle"))
+    return _svg(frame, bottom + _AXIS, drawn)
+
+
+def _stretched(paths: Sequence[Html], plot_height: int) -> Html:
+    return tag(
         "svg",
         paths,
         x="0",
@@ -236,9 +397,40 @@ def lines(
         viewBox=f"0 0 1000 {plot_height}",
         preserveAspectRatio="none",
     )
-    bottom = _TOP + plot_height
-    clock = list(_clock(end_s, bottom))
-    return _svg(frame, bottom + _AXIS, [*grid, plot, *labels, *clock, *_tooltips(thin, end_s, plot_height, unit)])
+
+
+def _bands(curve: Curve, x_of: Callable[[float], float], y_of: Callable[[float], float]) -> Iterator[Html]:
+    if not curve.band:
+        return
+    xs = [10 * x_of(x) for x, _ in curve.points]
+    edge = [(x, y_of(high)) for x, (_, high) in zip(xs, curve.band, strict=True)]
+    edge += [(x, y_of(low)) for x, (low, _) in reversed(list(zip(xs, curve.band, strict=True)))]
+    yield tag("path", d=f"M{'L'.join(f'{x:.1f} {y:.1f}' for x, y in edge)}Z", class_=f"area {curve.tone}")
+
+
+def _courses(curve: Curve, x_of: Callable[[float], float], y_of: Callable[[float], float]) -> Iterator[Html]:
+    places = [(10 * x_of(x), y_of(y)) for x, y in curve.points]
+    if len(places) == 1:  # one place is no line: a short one through it
+        (x, y), reach = places[0], 18
+        places = [(x - reach, y), (x + reach, y)]
+    if places:
+        course = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+        yield tag("path", d=f"M{course}", class_=f"line {curve.tone}", vector_effect="non-scaling-stroke")
+
+
+def _marks(
+    curve: Curve, x_of: Callable[[float], float], y_of: Callable[[float], float], unit: Callable[[float], str]
+) -> Iterator[Html]:
+    for place, value, interval in curve.marks:
+        x, y = f"{x_of(place):.2f}%", _TOP + y_of(value)
+        low, high = interval or (value, value)
+        yield tag(
+            "g",
+            tag("title", f"{curve.name}, {figures.short(place)}: {unit(value)}"),
+            tag("line", x1=x, x2=x, y1=_TOP + y_of(low), y2=_TOP + y_of(high), class_="interval"),
+            tag("circle", cx=x, cy=y, r="4.5", class_="mark"),
+            class_=curve.tone,
+        )
 
 
 def _known(points: Points) -> Points:

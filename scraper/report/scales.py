@@ -41,6 +41,13 @@ def log_ticks(axis: tuple[float, float]) -> list[float]:
     return [10.0**power for power in range(round(math.log10(axis[0])), math.floor(math.log10(axis[1]) + 1e-9) + 1)]
 
 
+def fine_log_ticks(axis: tuple[float, float]) -> list[float]:
+    """Round numbers on a logarithmic axis: 1, 2 and 5 times the powers of ten, or these alone where they are many."""
+    powers = range(math.floor(math.log10(axis[0])), math.ceil(math.log10(axis[1])) + 1)
+    times = (1, 2, 5) if len(powers) <= 5 else (1,)
+    return [step * 10.0**power for power in powers for step in times if axis[0] <= step * 10.0**power <= axis[1]]
+
+
 def log_share(value: float, axis: tuple[float, float]) -> float:
     """Where a value stands on a logarithmic axis: 0 to 1."""
     low, high = math.log10(axis[0]), math.log10(axis[1])

@@ -11,7 +11,6 @@ import threading
 import time
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 
@@ -20,78 +19,14 @@ from scraper.offload import OffloadPool, Result, Work, isolation
 from scraper.offload.interpreters import loads_in_interpreter
 from scraper.offload.refusal import refusal, refused_module
 from scraper.options import OffloadOptions
-from tests.offload import functions
+from tests.offload import functions, inmates
 from tests.offload.conftest import needs_interpreters, until
 
-HERE = "tests.offload.test_interpreters"
+INMATES = "tests.offload.inmates"
 EXTRACTOR = "scraper.parse.extract:extractor"
 OUTLINE = "scraper.parse.outline:outline"
 DOUBLE = Work.of(functions.double)
 ROOT = Path(__file__).parents[2]
-
-
-# what runs in interpreters
-
-
-def interpreter_of(_: object) -> tuple[int, str]:
-    """The process, and what it thinks of threads that do not keep it alive."""
-    try:
-        threading.Thread(target=print, daemon=True)
-    except RuntimeError as error:
-        return os.getpid(), str(error)
-    return os.getpid(), ""
-
-
-def run_away(task: tuple[str, str]) -> str:
-    """Never returns by itself, as its kind says; otherwise returns it."""
-    kind, path = task
-    if kind != "returns":
-        Path(path).touch()
-    while kind == "loops":
-        pass
-    while kind == "catches all but the third":
-        for _ in range(2):
-            try:
-                _spin()
-            except BaseException:  # noqa: BLE001
-                Path(path).touch()
-        _spin()
-    if kind == "sleeps":
-        time.sleep(3)
-    return kind
-
-
-def _spin() -> None:
-    while True:
-        pass
-
-
-def read_and_say(_: object) -> str:
-    print("to the standard output")  # noqa: T201
-    logging.getLogger("a.page").warning("through logging")
-    return sys.stdin.read()
-
-
-def environment_while_importing() -> Any:
-    """A factory that says what a process started now would inherit."""
-    names = subprocess.run([sys.executable, "-c", "import os; print(*os.environ)"], capture_output=True, text=True)
-    return lambda _: names.stdout.split()
-
-
-def hanging() -> Any:
-    time.sleep(600)
-
-
-def crashing() -> Any:
-    os._exit(5)
-
-
-def refusing_at_first(flag: str) -> Any:
-    """Sets up in the trial only."""
-    if Path(flag).exists():
-        raise LookupError("not a second time")
-    Path(flag).touch()
-    return functions.identity
 
 
 # which Python has any
@@ -166,7 +101,7 @@ def test_interpreters_that_share_datetime_do_not_corrupt_the_heap() -> None:
         for thread in threads: thread.join()
     """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -198,10 +133,9 @@ def test_a_short_name_is_completed_by_the_package_that_imports_it(tmp_path: Path
     (tmp_path / "_core.py").touch()
     package = {"__package__": "msgspec", "refused": refused}
     for name, full in (("_core", "msgspec._core"), ("_elsewhere", "_elsewhere")):
-        try:
+        with pytest.raises(ImportError) as caught:
             exec(compile(f"raise refused({name!r})", str(tmp_path / "__init__.py"), "exec"), package)
-        except ImportError as error:
-            assert refused_module(error) == full
+        assert refused_module(caught.value) == full
 
 
 @needs_interpreters
@@ -247,7 +181,7 @@ async def test_a_handler_that_does_not_import_anywhere_is_told_as_elsewhere() ->
 
 @needs_interpreters
 async def test_a_set_up_that_ends_its_trial_does_not_end_the_program() -> None:
-    work = Work(f"{HERE}:crashing")
+    work = Work(f"{INMATES}:crashing")
     assert "a process that tried it ended (exit code 5)" in str(await loads_in_interpreter(work))
     async with OffloadPool(executor="interpreter", workers=1) as pool:
         with pytest.raises(InterpretersUnsupported, match="exit code 5"):
@@ -256,13 +190,13 @@ async def test_a_set_up_that_ends_its_trial_does_not_end_the_program() -> None:
 
 @needs_interpreters
 async def test_a_set_up_that_hangs_is_given_up() -> None:
-    assert "was not ready within 0.5 s" in str(await loads_in_interpreter(Work(f"{HERE}:hanging"), timeout_s=0.5))
+    assert "was not ready within 0.5 s" in str(await loads_in_interpreter(Work(f"{INMATES}:hanging"), timeout_s=0.5))
 
 
 @needs_interpreters
 async def test_a_cancelled_trial_leaves_no_process() -> None:
     """The fixture that looks for processes counts ended ones, too."""
-    asking = asyncio.create_task(loads_in_interpreter(Work(f"{HERE}:hanging")))
+    asking = asyncio.create_task(loads_in_interpreter(Work(f"{INMATES}:hanging")))
     await asyncio.sleep(0.1)
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -280,7 +214,7 @@ async def test_a_trial_that_cannot_start_is_told(monkeypatch: pytest.MonkeyPatch
 
 @needs_interpreters
 async def test_it_runs_in_this_process_and_in_another_interpreter() -> None:
-    async with OffloadPool(interpreter_of, executor="interpreter", workers=1) as pool:
+    async with OffloadPool(inmates.interpreter_of, executor="interpreter", workers=1) as pool:
         process, refusal = await pool.run(None)
         [statistics] = pool.statistics().executors
     assert process == os.getpid()
@@ -299,7 +233,7 @@ async def test_interpreters_run_python_code_side_by_side(tmp_path: Path) -> None
 @needs_interpreters
 async def test_prints_and_logs_arrive_and_there_is_no_input(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        async with OffloadPool(read_and_say, executor="interpreter", workers=1) as pool:
+        async with OffloadPool(inmates.read_and_say, executor="interpreter", workers=1) as pool:
             assert await pool.run(None) == ""
     said = {(record.name, record.getMessage()) for record in caplog.records}
     assert ("a.page", "through logging") in said
@@ -311,7 +245,7 @@ async def test_the_environment_of_the_program_is_left_alone() -> None:
     """What a worker process notes there while it imports is its own; here other threads start processes meanwhile."""
     async with OffloadPool(executor="interpreter", workers=1) as pool:
         results: list[Result] = []
-        async with pool.lane(Work(f"{HERE}:environment_while_importing")) as lane:
+        async with pool.lane(Work(f"{INMATES}:environment_while_importing")) as lane:
             lane.submit(None, 1, results.append)
             await until(lambda: results)
     assert [name for name in results[0].unwrap() if name.startswith("SCRAPER")] == []
@@ -321,7 +255,7 @@ async def test_the_environment_of_the_program_is_left_alone() -> None:
 async def test_a_set_up_may_fail_in_the_worker_after_the_trial(tmp_path: Path) -> None:
     async with OffloadPool(executor="interpreter", workers=1) as pool:
         with pytest.raises(WorkerStartFailed, match="LookupError: not a second time"):
-            await pool.prepare(Work(f"{HERE}:refusing_at_first", (str(tmp_path / "flag"),)))
+            await pool.prepare(Work(f"{INMATES}:refusing_at_first", (str(tmp_path / "flag"),)))
 
 
 # what runs away
@@ -332,7 +266,7 @@ async def test_a_set_up_may_fail_in_the_worker_after_the_trial(tmp_path: Path) -
 async def test_python_code_past_its_deadline_is_interrupted(kind: str, tmp_path: Path) -> None:
     """It fails at once, another interpreter takes the place of its own, and that one ends by itself."""
     options = OffloadOptions(executor="interpreter", workers=1, deadline_s=0.2)
-    async with OffloadPool(run_away, options=options) as pool:
+    async with OffloadPool(inmates.run_away, options=options) as pool:
         with pytest.raises(ParseTimeout):
             await pool.run((kind, str(tmp_path / "started")))
         assert await pool.run(("returns", "")) == "returns"
@@ -349,7 +283,7 @@ def threads() -> list[str]:
 async def test_a_pool_closes_beside_python_code_that_does_not_return(tmp_path: Path) -> None:
     started_s = time.monotonic()
     async with OffloadPool(executor="interpreter", workers=1) as pool:
-        lane = pool.lane(Work.of(run_away))
+        lane = pool.lane(Work.of(inmates.run_away))
         lane.submit(("loops", str(tmp_path / "started")), 1, lambda _: None)
         await until((tmp_path / "started").exists)
     assert threads() == []
@@ -361,7 +295,7 @@ async def test_a_pool_closes_beside_c_code_that_does_not_return(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with OffloadPool(executor="interpreter", workers=1) as pool:
-        lane = pool.lane(Work.of(run_away))
+        lane = pool.lane(Work.of(inmates.run_away))
         lane.submit(("sleeps", str(tmp_path / "started")), 1, lambda _: None)
         await until((tmp_path / "started").exists)
     assert [record.getMessage() for record in caplog.records] == [
@@ -379,21 +313,25 @@ async def test_a_pool_closes_while_interpreters_come_up() -> None:
 
 
 @needs_interpreters
-def test_a_program_ends_with_interpreters_that_were_never_closed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["returns", "loops", "sleeps for ever"])
+def test_a_program_ends_with_a_pool_that_was_never_closed(kind: str, tmp_path: Path) -> None:
     """As with threads, what a program leaves open must not keep it from its end."""
     program = tmp_path / "program.py"
     program.write_text("""if True:
-        import asyncio
-        from scraper.offload import OffloadPool
+        import asyncio, sys
+        from pathlib import Path
+        from scraper.offload import OffloadPool, Work
         async def main():
-            pool = OffloadPool("tests.offload.functions:sleep", executor="interpreter", workers=2)
+            pool = OffloadPool(executor="interpreter", workers=2)
             await pool.__aenter__()
-            await pool.run(0.0)
-            asyncio.ensure_future(pool.run(1.0))
-            await asyncio.sleep(0.05)
+            lane = pool.lane(Work.of("tests.offload.inmates:run_away"))
+            lane.submit(sys.argv[1:], 1, print)
+            while not Path(sys.argv[2]).exists():
+                await asyncio.sleep(0.01)
         if __name__ == "__main__":
             asyncio.run(main())
     """)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, program], env=environment, capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0
+    command = [sys.executable, str(program), kind, str(tmp_path / "started")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

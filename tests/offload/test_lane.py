@@ -86,28 +86,6 @@ async def test_a_lane_that_comes_back_finds_its_queue_as_it_was() -> None:
     assert [(strategy.executor, items) for strategy, items in lane.used] == [("process", 1), ("thread", 2)]
 
 
-async def test_a_detour_takes_what_waits_and_then_what_comes() -> None:
-    threads, aside = Place(), Place()
-    lane = lane_on(threads.route("thread"))
-    lane.submit(0, 1, lambda _: None)
-    lane.divert(aside.route("process"), 3)
-    for number in range(1, 6):
-        lane.submit(number, 1, lambda _: None)
-    assert [aside.start().payload for _ in range(aside.backlog.items)] == [0, 1, 2]
-    assert [threads.start().payload for _ in range(threads.backlog.items)] == [3, 4, 5]
-
-
-async def test_a_detour_leaves_what_it_does_not_want_in_order() -> None:
-    threads, aside = Place(), Place()
-    lane = lane_on(threads.route("thread"))
-    for number in range(4):
-        lane.submit(number, 1, lambda _: None)
-    lane.divert(aside.route("process"), 2)
-    assert [aside.start().payload for _ in range(2)] == [0, 1]
-    assert [threads.start().payload for _ in range(2)] == [2, 3]
-    assert lane.unended == 4
-
-
 async def test_what_ran_past_its_deadline_is_tried_again_where_it_can_be_stopped() -> None:
     """A thread cannot be stopped. The page is not blamed before a process has run it alone."""
     threads, refuge = Place(), Place()
