@@ -6,15 +6,20 @@ without; CPython then switches it on for the rest of the program, and warns once
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 import sysconfig
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+from scraper.handlers import resolve
 from scraper.offload.isolation import why_unsupported
+
+logger = logging.getLogger(__name__)
 
 _SWITCHED_ON = re.compile(r"The global interpreter lock \(GIL\) has been enabled to load module '([^']+)'")
 
@@ -105,6 +110,20 @@ def watching_gil(*, is_free_threaded_build: bool | None = None) -> Iterator[GilW
                 warnings.warn_explicit(each.message, each.category, each.filename, each.lineno, source=each.source)
             elif watch.reenabled_by is None:
                 watch.reenabled_by = found[1]
+
+
+def load(factory: str, args: tuple[str, ...]) -> Callable[[Any], Any]:
+    """The function that a work's factory makes in this process; what that does to the GIL is said in the log.
+
+    Raises:
+        HandlerNotImportable: no such factory.
+        Exception: whatever the factory raised.
+    """
+    with watching_gil() as watch:
+        function: Callable[[Any], Any] = resolve(factory)(*args)
+    if watch.reenabled_by is not None:
+        logger.warning("%s: %s", args[-1] if args else factory, gil_facts(watch.reenabled_by))
+    return function
 
 
 def _is_free_threaded_build() -> bool:

@@ -338,7 +338,8 @@ class _Moved(NamedTuple):
     @classmethod
     def of(cls, beat: Beat) -> _Moved:
         blocked_s = max(beat.blocked_s - WAKE_S, 0.0)
-        kept_s = max(blocked_s - beat.delay_s, 0.0)
+        # When in the beat it was held up is not known: evenly, then.
+        kept_s = max(blocked_s - beat.delay_s * blocked_s / (beat.free_s + blocked_s), 0.0)
         held_s = min(kept_s, beat.cpu_s)
         free_s = beat.cpu_s - held_s
         asleep_s = max(beat.free_s - free_s - beat.delay_s, 0.0)

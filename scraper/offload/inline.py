@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 from scraper.errors import ScraperError
-from scraper.handlers import resolve
 from scraper.model import Failure, Stage
 from scraper.offload.backlog import Backlog, Job, Queue, deliver
 from scraper.offload.describe import describe_error, failure_reason, setup_error
 from scraper.offload.executor import setup_failure
+from scraper.offload.gil import load
 from scraper.offload.values import ExecutorStatistics, Result, Work
 
 
@@ -57,7 +57,7 @@ class InlineExecutor:
         function = self._functions.get(work)
         if function is None:
             try:
-                function = self._functions[work] = resolve(work.factory)(*work.args)
+                function = self._functions[work] = load(work.factory, work.args)
             except (Exception, SystemExit) as error:  # noqa: BLE001  # the boundary to the factory
                 failure = setup_error(work.title, error)
                 raise failure from (None if failure is error else error)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from scraper.offload.costs import Machine
 from scraper.offload.executors import Executors
+from scraper.offload.gil import gil_facts
 from scraper.offload.interpreters import loads_in_interpreter
 from scraper.offload.isolation import why_unsupported
 from scraper.offload.lane import Lane, Route
@@ -36,7 +38,7 @@ class Steering:
         self._chosen: dict[Work, Strategy] = {}
         self._tasks: dict[Lane, asyncio.Task[None]] = {}
         self._loads: dict[Work, bool] = {}
-        self.machine: Machine = known_machine()
+        self._machine = known_machine()
         self.predicted: dict[Work, Mapping[Place, float]] = {}
 
     def strategy(self, work: Work) -> Strategy:
@@ -56,6 +58,11 @@ class Steering:
         return self._executors.route(_ASIDE, work)
 
     # what a router asks
+
+    @property
+    def machine(self) -> Machine:
+        # A GIL that was off may be on since a handler's module was imported.
+        return replace(self._machine, has_gil=gil_facts().is_gil_enabled)
 
     @property
     def workers(self) -> int | None:

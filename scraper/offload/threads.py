@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from scraper.errors import NotRunning, ScraperError, WorkerStartFailed
-from scraper.handlers import resolve
 from scraper.model import Failure, Stage
 from scraper.offload.backlog import Backlog, Job, Queue, deliver
 from scraper.offload.describe import describe_error, failure_reason, setup_error
 from scraper.offload.executor import CAN_BE_ENDED, Reply, first_replies, not_ready, settle_reply, setup_failure
+from scraper.offload.gil import load
 from scraper.offload.values import ExecutorStatistics, Result, Work
 from scraper.options import OffloadOptions
 
@@ -219,7 +219,7 @@ class ThreadExecutor:
         is_alone = self._build_lock.acquire(timeout=self._options.start_timeout_s)
         thread.until_s = time.monotonic() + self._options.start_timeout_s
         try:
-            function: Callable[[Any], Any] = resolve(work.factory)(*work.args)
+            function = load(work.factory, work.args)
             self._never_ready.pop(work, None)
         except BaseException as error:  # noqa: BLE001  # the boundary to the factory, in a thread
             failure = setup_error(work.title, error)

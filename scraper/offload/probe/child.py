@@ -104,11 +104,10 @@ class _Child:
 
     def _measure(self, function: Function, payloads: Sequence[_Payload]) -> None:
         pass_s = sum(payload.warm.wall_s for payload in payloads)
-        # Without the heartbeat there is no verdict; without the other, the first calls have to do.
+        self._tell("warm", *_mean([payload.warm for payload in payloads]))
+        # Without the heartbeat there is no verdict; without these, the first calls have to do.
         if self._has_time_for(2.2 * pass_s):
-            self._tell("alone", *self._measure_alone(function, payloads))
-        else:
-            self._tell("warm", *_mean_warm(payloads))
+            self._measure_alone(function, payloads)
         if self._has_time_for(pass_s):
             self._measure_beside(function, payloads)
         if self._has_time_for(min(2.2 * pass_s, _PAIR * self._budget_s)):
@@ -135,12 +134,15 @@ class _Child:
         for index, blob in enumerate(blobs):
             if (worked and time.monotonic() >= enough_s) or not self._has_time_for(0.0):
                 break
-            self._cell.write(WARMING, tried, index)
+            self._cell.write(WARMING, tried, index, time.monotonic())
             tried += 1
             try:
                 payload = _Payload(index, pickle.loads(blob), len(blob))  # noqa: S301  # from our own parent
                 with watch.over(index):
                     payload.warm, _ = _timed(function, payload.value, watch.clock)
+                if not worked and payload.warm.wall_s > PATIENCE_S and self._has_time_for(payload.warm.wall_s):
+                    with watch.over(index):  # the very first call may have imported something
+                        payload.warm, _ = _timed(function, payload.value, watch.clock)
                 worked.append(payload)
             except BaseException as error:  # noqa: BLE001  # the boundary to the user's function
                 failed += 1
@@ -152,16 +154,15 @@ class _Child:
 
     # the phases
 
-    def _measure_alone(self, function: Function, payloads: Sequence[_Payload]) -> Run:
+    def _measure_alone(self, function: Function, payloads: Sequence[_Payload]) -> None:
         """The mean over the payloads of each one's median, so that a disturbed call does not count."""
-        self._cell.write(ALONE)
         clock = ThreadClock(threading.current_thread())
         runs: list[list[Run]] = [[] for _ in payloads]
         crossings: list[Crossing] = []
         ends_s = time.monotonic() + _ALONE * self._budget_s
         for passes in itertools.count():
             for payload, own in zip(payloads, runs, strict=True):
-                self._cell.write(ALONE, passes, payload.index)
+                self._cell.write(ALONE, passes, payload.index, time.monotonic())
                 try:
                     run, result = _timed(function, payload.value, clock)
                 except BaseException:  # noqa: BLE001, S112  # it returned when it was tried first
@@ -173,17 +174,17 @@ class _Child:
             if time.monotonic() >= ends_s:
                 break
         clock.close()
-        self._tell("crossing", *_mean_crossing(crossings))
-        medians = [Run(*(statistics.median(column) for column in zip(*own, strict=True))) for own in runs if own]
-        return _mean(medians) if medians else _mean_warm(payloads)
+        if crossings:
+            self._tell("crossing", *_mean_crossing(crossings))
+            self._tell("alone", *_mean([_median(own) for own in runs if own]))
 
     def _measure_beside(self, function: Function, payloads: Sequence[_Payload]) -> None:
-        self._cell.write(BESIDE)
         heartbeat = Heartbeat(_MEAN_S)
         heartbeat.start()
         ends_s = time.monotonic() + _BESIDE * self._budget_s
         while time.monotonic() < ends_s:  # whole passes: every payload as often as the others
             for payload in payloads:
+                self._cell.write(BESIDE, 0, payload.index, time.monotonic())
                 try:
                     function(payload.value)
                 except BaseException:  # noqa: BLE001, S112  # it returned when it was tried first
@@ -218,15 +219,20 @@ def _timed(function: Function, value: Any, clock: ThreadClock) -> tuple[Run, Any
 
 
 def _described(error: BaseException) -> str:
-    return str(error) if isinstance(error, FunctionFailed) else describe_error(error)
+    """From where the function was called, which is one call further in than where it was caught."""
+    if isinstance(error, FunctionFailed):
+        return str(error)
+    trace = error.__traceback__
+    return describe_error(error.with_traceback(trace.tb_next) if trace is not None and trace.tb_next else error)
 
 
 def _mean(runs: Sequence[Run]) -> Run:
     return Run(*(statistics.fmean(column) for column in zip(*runs, strict=True)))
 
 
-def _mean_warm(payloads: Sequence[_Payload]) -> Run:
-    return _mean([payload.warm for payload in payloads])
+def _median(runs: Sequence[Run]) -> Run:
+    """Of the time that is its own: what it waited for a CPU differs from call to call."""
+    return Run(statistics.median(run.own_wall_s for run in runs), statistics.median(run.cpu_s for run in runs), 0.0)
 
 
 def _cross(payload: _Payload, result: Any) -> Crossing:
@@ -248,8 +254,6 @@ def _cross(payload: _Payload, result: Any) -> Crossing:
 
 
 def _mean_crossing(crossings: Sequence[Crossing]) -> Crossing:
-    if not crossings:
-        return Crossing(0.0, 0.0, 0.0, 0.0)
     return Crossing(
         payload_bytes=statistics.fmean(each.payload_bytes for each in crossings),
         result_bytes=statistics.fmean(each.result_bytes for each in crossings),
@@ -355,7 +359,7 @@ class _Pair:
             function(next(values))
             self._barrier.wait()
             self._told.append(self._loop(function, values))
-        except Exception:  # noqa: BLE001  # the function's, or that of the other thread's barrier
+        except BaseException:  # noqa: BLE001  # the function's, or that of the other thread's barrier
             self._barrier.abort()
         finally:
             self._both_run = False

@@ -93,12 +93,12 @@ def work_cost(measured: Measured) -> tuple[WorkCost, GilUse]:
 def _run(measured: Measured) -> Run:
     if measured.silent is not None:
         return measured.silent
-    if measured.unfinished_index is not None and measured.long_run is not None:
-        return _undisturbed(measured.long_run, measured.long_sample)
     if measured.alone is not None:
         return measured.alone
     if measured.warm is not None:
         return _undisturbed(measured.warm, measured.long_sample)
+    if measured.long_run is not None:
+        return _undisturbed(measured.long_run, measured.long_sample)
     return Run(1e-6, 1e-6, 0.0)
 
 
@@ -110,15 +110,13 @@ def _undisturbed(run: Run, sample: Sample | None) -> Run:
 
 def _use(measured: Measured) -> GilUse:
     if measured.silent is not None:
-        is_busy = measured.silent.cpu_s > _BUSY * measured.silent.wall_s
+        is_busy = measured.silent.cpu_s > _BUSY * measured.silent.own_wall_s
         return GilUse(1.0, 1.0, 0.0, 0.1 if is_busy else 1.0)
-    if measured.unfinished_index is not None:
-        return gil_use(measured.long_sample) if measured.long_sample is not None else _NO_USE
     if measured.sample is not None:
         return gil_use(measured.sample)
     if measured.long_sample is not None:
         return gil_use(measured.long_sample)
-    if measured.warm is not None and measured.warm.wall_s > 2 * PATIENCE_S:
+    if measured.warm is not None and measured.warm.cpu_s > 2 * PATIENCE_S:
         return GilUse(1.0, 1.0, 0.0, 0.3)  # a heartbeat would have begun, had it got to run
     return _NO_USE
 
@@ -241,8 +239,7 @@ def _notes(measured: Measured, cost: WorkCost) -> list[str]:
     notes = []
     if measured.unfinished_index is not None:
         notes.append(
-            f"The call with page {measured.unfinished_index + 1} had not returned after {cost.wall_s:.1f} s, "
-            "so the costs are what it took until then."
+            f"A call with page {measured.unfinished_index + 1} had not returned after {measured.unfinished_s:.1f} s."
         )
     elif measured.alone is None:
         notes.append("A page takes so long that the figures are from its first call, which may be slower than others.")

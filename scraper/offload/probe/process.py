@@ -10,7 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -22,9 +23,9 @@ from scraper.offload.channel import memory_file
 from scraper.offload.describe import describe_exit
 from scraper.offload.frames import FrameAssembler, pack, send
 from scraper.offload.heartbeat import Sample
-from scraper.offload.probe.child import BUILDING, DONE, PAIRING, PATIENCE_S, STARTING, TELL_EVERY_S, WARMING
+from scraper.offload.probe.child import BUILDING, PAIRING, PATIENCE_S, STARTING, TELL_EVERY_S, WARMING
 from scraper.offload.probe.values import Crossing, Measured, ProbeFailure, Run, Together
-from scraper.offload.progress import CELL_BYTES, Cell
+from scraper.offload.progress import CELL_BYTES, Cell, Doing
 from scraper.offload.startup import in_same_place, interpreter_options
 from scraper.offload.values import Work
 
@@ -144,7 +145,7 @@ class _Listener:
         self._is_built = False
         self._is_done = False
         self._heard_s = time.monotonic()
-        self._quiet: tuple[float, float] = (self._heard_s, 0.0)  # when a first call was seen to begin, CPU until then
+        self._quiet = Run(self._heard_s, 0.0, 0.0)  # when it was first seen to be silent, and what it had run by then
 
     def listen(self, greeting: Sequence[memoryview]) -> Measured:
         # The payloads may be more than a socket takes at once, and the child may die while it reads them.
@@ -178,9 +179,9 @@ class _Listener:
                 yield what
 
     def _look(self) -> None:
-        """Notes the CPU time from which a call counts that is silent later on."""
-        if self._quiet[0] < self._heard_s:
-            self._quiet = (self._heard_s, _cpu_s(self._child.process.pid))
+        """Notes from when on a call counts that stays silent."""
+        if self._quiet.wall_s <= self._heard_s:
+            self._quiet = _ran(self._child.process.pid)
 
     def _take(self, what: tuple[Any, ...]) -> None:
         measured = self._measured
@@ -218,12 +219,14 @@ class _Listener:
         how = self._how_it_ended()
         if doing.state in (STARTING, BUILDING) and not self._is_built:
             raise self._not_ready(how)
-        if measured.alone is None and measured.warm is None:
-            self._conclude_first_calls(how, doing.state, doing.number, doing.place)
+        if measured.warm is None:
+            self._conclude_first_calls(how, doing)
         elif doing.state == PAIRING and not self._is_done:
             measured.threads_error = how or "did not come to an end in the time there was"
-        elif doing.state != DONE and how:
+        elif how:
             raise WorkerCrashed(f"{self._title!r} ended its process ({how}) on a page that it had returned from before")
+        elif not self._is_done:
+            self._give_up(doing)
         return measured
 
     def _how_it_ended(self) -> str:
@@ -245,30 +248,39 @@ class _Listener:
             'so what the module does at import belongs under if __name__ == "__main__"'
         )
 
-    def _conclude_first_calls(self, how: str, state: int, tried: int, index: int) -> None:
+    def _conclude_first_calls(self, how: str, doing: Doing) -> None:
         measured = self._measured
         if how:
             raise WorkerCrashed(
-                f"{self._title!r} ended its process ({how}) on page {index + 1}: only a worker process survives that, "
-                "so use executor process"
+                f"{self._title!r} ended its process ({how}) on page {doing.place + 1}: "
+                "only a worker process may do that, so use executor process"
             )
-        if state != WARMING:
+        if doing.state != WARMING:
             first = measured.failures[0].detail if measured.failures else "there was no page"
             raise FunctionFailed(f"{self._title!r} raised on every page that it was tried with, as in: {first}")
-        measured.tried = tried + 1
-        measured.unfinished_index = index
+        measured.tried = doing.number + 1
+        self._give_up(doing)
         if time.monotonic() - self._heard_s > _SILENT_S:
-            began_s, cpu_s = self._quiet
-            wall_s = time.monotonic() - began_s
-            measured.silent = Run(wall_s, min(max(_cpu_s(self._child.process.pid) - cpu_s, 0.0), wall_s), 0.0)
+            measured.silent = Run(
+                *(now - then for now, then in zip(_ran(self._child.process.pid), self._quiet, strict=True))
+            )
+
+    def _give_up(self, doing: Doing) -> None:
+        self._measured.unfinished_index = doing.place
+        self._measured.unfinished_s = time.monotonic() - doing.since_s
 
 
-def _cpu_s(pid: int) -> float:
+def _ran(pid: int) -> Run:
+    """The time, and until now the CPU and run-queue time of another process's main thread, or of all of it."""
     try:
-        times = psutil.Process(pid).cpu_times()
-    except psutil.Error:
-        return 0.0
-    return float(times.user + times.system)
+        # Linux has both, of a thread that runs at this moment up to the last tick.
+        cpu_ns, delay_ns, _ = Path(f"/proc/{pid}/task/{pid}/schedstat").read_text(encoding="ascii").split()
+        return Run(time.monotonic(), int(cpu_ns) * 1e-9, int(delay_ns) * 1e-9)
+    except (OSError, ValueError):
+        with suppress(psutil.Error):
+            times = psutil.Process(pid).cpu_times()
+            return Run(time.monotonic(), times.user + times.system, 0.0)
+    return Run(time.monotonic(), 0.0, 0.0)
 
 
 def _refusal(kind: str, message: str) -> ScraperError:

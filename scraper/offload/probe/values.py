@@ -69,12 +69,13 @@ class Measured:
         tried: payloads that the function was called with.
         failures: of these.
         alone: mean over the payloads, nothing else running in the process.
-        warm: mean over the first calls, if there was no time for further ones.
+        warm: mean over the first calls, for want of further ones.
         sample: of a heartbeat beside the function.
         crossing: to another process and back.
         together: two threads.
         long_run, long_sample: a first call that did not come back soon, and what a heartbeat beside it saw.
         unfinished_index: the payload of a call that never returned; None if every call did.
+        unfinished_s: how long it had run when it was given up.
         silent: where not even a heartbeat got to run: what the process did from the begin of the call on.
         threads_error: what two threads at once did to the process; empty if nothing.
         has_gil: whether the child's Python has one.
@@ -90,6 +91,7 @@ class Measured:
     long_run: Run | None = None
     long_sample: Sample | None = None
     unfinished_index: int | None = None
+    unfinished_s: float = 0.0
     silent: Run | None = None
     threads_error: str = ""
     has_gil: bool = True
