@@ -13,6 +13,12 @@ from scraper.options import ExecutorName
 # In line, a payload stops the event loop for as long as it runs; nobody notices so little.
 _MOST_INLINE_S = 0.002
 
+# The same for a thread that keeps the GIL: Python that is done sooner does not wait for its switch interval.
+_MOST_HELD_S = 0.001
+
+# What an event loop that is on time is worth: the share of the throughput that is given up for it.
+_FOR_CALM = 0.1
+
 # Predictions that differ by less may be in the wrong order: the candidates are tried.
 _TOO_CLOSE = 0.25
 
@@ -63,9 +69,13 @@ def choose_measured(
         for executor, count in candidates(cost, machine, workers=workers, executors=executors)
         if executor != "inline" or cost.wall_s <= _MOST_INLINE_S
     ]
-    best = recommend(bounds)
+    fastest = max(bound.payloads_per_s for bound in bounds)
+    calm = [bound for bound in bounds if not _disturbs_loop(bound, cost, machine)]
+    is_calm_enough = any(bound.payloads_per_s >= (1 - _FOR_CALM) * fastest for bound in calm)
+    eligible = calm if is_calm_enough else bounds
+    best = recommend(eligible)
     others: dict[ExecutorName, Bound] = {}
-    for bound in sorted(bounds, key=lambda bound: -bound.payloads_per_s):
+    for bound in sorted(eligible, key=lambda bound: -bound.payloads_per_s):
         is_close = bound.payloads_per_s >= (1 - _TOO_CLOSE) * best.payloads_per_s
         if is_close and bound.executor != best.executor:
             others.setdefault(bound.executor, bound)
@@ -75,6 +85,11 @@ def choose_measured(
         tuple(_strategy(bound, _why(bound, bounds, seen)) for bound in list(others.values())[:_MOST_RIVALS]),
         {(bound.executor, bound.workers): bound.payloads_per_s for bound in bounds},
     )
+
+
+def _disturbs_loop(bound: Bound, cost: WorkCost, machine: Machine) -> bool:
+    """Whether the loop has to wait for the GIL, a switch interval at a time, whenever it has something to do."""
+    return bound.executor == "thread" and machine.has_gil and cost.held_s > _MOST_HELD_S
 
 
 def _strategy(bound: Bound, why: str) -> Strategy:

@@ -82,6 +82,7 @@ class Sample(NamedTuple):
         held, held_s: beats at whose end it held the GIL, and its CPU time from then until it let go.
         long, long_s: of these, the ones longer than a millisecond.
         near, near_s: of these again, the ones shorter than two.
+        unclear, unclear_s: others that may have been, if the watched thread had its CPU at the right time.
         released, exposed_s: how often the GIL was let go unasked, in so much time of watching it being held.
         batches, held_held, held_cpu, cpu_cpu: sums of squares and products over batches, for the uncertainty.
     """
@@ -98,6 +99,8 @@ class Sample(NamedTuple):
     long_s: float = 0.0
     near: int = 0
     near_s: float = 0.0
+    unclear: int = 0
+    unclear_s: float = 0.0
     released: int = 0
     exposed_s: float = 0.0
     batches: int = 0
@@ -284,8 +287,9 @@ def summarise(beats: Sequence[Beat]) -> Sample:
     active = sum(each.active for each in moved)
     mean_s = free_s / active if active else 0.0
     held = [each for each in moved if each.is_held]
-    long = [each for each in held if each.kept_s > _LONG_S]
-    near = [each for each in long if each.kept_s < 2 * _LONG_S]
+    long = [each for each in held if each.surely_s > _LONG_S]
+    near = [each for each in long if each.surely_s < 2 * _LONG_S]
+    unclear = [each for each in held if each.surely_s <= _LONG_S < min(each.blocked_s, each.cpu_s)]
     unasked = [each for each in held if each.blocked_s < _UNASKED_S]
     batches = [moved[start : start + _BATCH] for start in range(0, len(moved), _BATCH)]
     pairs = [
@@ -305,6 +309,8 @@ def summarise(beats: Sequence[Beat]) -> Sample:
         long_s=sum(each.held_s for each in long),
         near=len(near),
         near_s=sum(each.held_s for each in near),
+        unclear=len(unclear),
+        unclear_s=sum(each.held_s for each in unclear),
         released=len(unasked),
         exposed_s=sum(min(max(each.blocked_s, _BLOCKED_S), _UNASKED_S) for each in held),
         batches=len(pairs),
@@ -324,7 +330,7 @@ class _Moved(NamedTuple):
         active: 1 if it ran all of the time before, less by its sleep.
         is_held: whether it held the GIL when it was asked for.
         blocked_s: how long the heartbeat was blocked, the wake-up left out.
-        kept_s: the same, less what the watched thread spent in the run queue meanwhile.
+        surely_s: the same, less all that the watched thread spent in the run queue in this beat.
     """
 
     cpu_s: float
@@ -333,7 +339,7 @@ class _Moved(NamedTuple):
     active: float
     is_held: bool
     blocked_s: float
-    kept_s: float
+    surely_s: float
 
     @classmethod
     def of(cls, beat: Beat) -> _Moved:
@@ -345,7 +351,8 @@ class _Moved(NamedTuple):
         asleep_s = max(beat.free_s - free_s - beat.delay_s, 0.0)
         has_moved = free_s > _MOVED_S
         active = free_s / (free_s + asleep_s) if has_moved else 0.0
-        return cls(beat.cpu_s, held_s, free_s, active, has_moved and beat.blocked_s > 0, blocked_s, kept_s)
+        surely_s = max(blocked_s - beat.delay_s, 0.0)
+        return cls(beat.cpu_s, held_s, free_s, active, has_moved and beat.blocked_s > 0, blocked_s, surely_s)
 
 
 def gil_use(sample: Sample) -> GilUse:
@@ -357,7 +364,7 @@ def gil_use(sample: Sample) -> GilUse:
     share = min(seen * math.exp(releases_per_held_s * _BLOCKED_S), 1.0)
     return GilUse(
         held_share=share,
-        native_held_share=min(_native_held_s(sample) / sample.cpu_s, share),
+        native_held_share=_native_part(sample) * share,
         releases_per_s=releases_per_held_s * share,
         uncertainty=min(_uncertainty(sample, seen) + doubt + (share - seen) / 2, 1.0),
     )
@@ -377,17 +384,18 @@ def _seen_share(sample: Sample) -> tuple[float, float]:
     return by_instants + weight * (by_time - by_instants), weight * abs(by_time - by_instants)
 
 
-def _native_held_s(sample: Sample) -> float:
-    """Each hold that was asked for over a millisecond before its end counts from the last time it was free.
+def _native_part(sample: Sample) -> float:
+    """The part of the held time that is in long holds, as far as holds can be told to be long or short.
 
-    One that was asked for in its last millisecond is one of these, too, and looks like Python. Because instants are
-    exponential there are e^(-1 ms/mean) times as many of them as of those in the millisecond before that.
+    Each hold counts from the last time it was free. One that was asked for in its last millisecond looks short even
+    if it is long. Because instants are exponential there are e^(-1 ms/mean) times as many of these as of those that
+    were asked for in the millisecond before.
     """
-    if not sample.long:
-        return 0.0
     mean_s = max(sample.mean_s, 1e-6)
     missed_s = sample.near_s + (mean_s - _LONG_S) * sample.near
-    return sample.long_s + mean_s * sample.long + math.exp(-_LONG_S / mean_s) * max(missed_s, 0.0)
+    long_s = sample.long_s + mean_s * sample.long + math.exp(-_LONG_S / mean_s) * max(missed_s, 0.0)
+    told_s = sample.held_s - sample.unclear_s + mean_s * (sample.held - sample.unclear)
+    return min(long_s / told_s, 1.0) if told_s > 0 else 0.0
 
 
 def _uncertainty(sample: Sample, share: float) -> float:

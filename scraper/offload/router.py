@@ -84,8 +84,8 @@ class Surroundings(Protocol):
         """What is known of the machine, at once."""
 
     @property
-    def ended_items(self) -> int:
-        """Payloads of all lanes that have ended."""
+    def submitted_items(self) -> int:
+        """Payloads of all lanes that were ever submitted."""
 
     def route(self, strategy: Strategy, work: Work) -> Route:
         """A way to that executor, which is started if need be."""
@@ -301,7 +301,7 @@ class Router:
 
     def _mark(self) -> _Mark:
         lane = self._lane
-        return _Mark(time.monotonic(), time.thread_time(), lane.items, lane.run_s, self._pool.ended_items)
+        return _Mark(time.monotonic(), time.thread_time(), lane.items, lane.run_s, self._pool.submitted_items)
 
     def _loop_cost(self, start: _Mark, end: _Mark) -> LoopCost:
         """What the loop's thread does for a payload beside its hand-off, and beside running it in line."""

@@ -39,6 +39,7 @@ class Steering:
         self._tasks: dict[Lane, asyncio.Task[None]] = {}
         self._loads: dict[Work, bool] = {}
         self._machine = known_machine()
+        self._closed_items = 0
         self.predicted: dict[Work, Mapping[Place, float]] = {}
 
     def strategy(self, work: Work) -> Strategy:
@@ -51,6 +52,7 @@ class Steering:
         self._tasks[lane] = task
 
     def end(self, lane: Lane) -> None:
+        self._closed_items += lane.items + lane.unended
         self._tasks.pop(lane).cancel()
 
     def refuge(self, work: Work) -> Route:
@@ -69,8 +71,8 @@ class Steering:
         return self._options.workers
 
     @property
-    def ended_items(self) -> int:
-        return sum(each.items for each in self._executors.statistics())
+    def submitted_items(self) -> int:
+        return self._closed_items + sum(lane.items + lane.unended for lane in self._tasks)
 
     def route(self, strategy: Strategy, work: Work) -> Route:
         return self._executors.route(strategy, work)
