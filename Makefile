@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format lock test-all bench bench-peers bench-fetch bench-handoff bench-urljoin bench-metrics clean
+.PHONY: demo test check format lock test-all bench bench-peers bench-fetch bench-handoff bench-urljoin bench-metrics gil-table roofline-matrix auto-matrix probe-matrix clean
 
 demo: $(READY)  ## the local site, one crawl a strategy, a table and a report in out/demo.html
 	$(BIN)/scraper demo
@@ -66,6 +66,23 @@ bench-urljoin: $(READY)
 
 bench-metrics: $(READY)  ## what the metrics cost
 	$(BIN)/python -m benchmarks.metrics_cost
+
+gil-table: .venv-gil/.ready  ## which parsers let the GIL go: rewrites the tables of docs/gil.md
+	.venv-gil/bin/python -m benchmarks.gil_table --write docs/gil.md
+
+.venv-gil/.ready: benchmarks/gil_requirements.txt
+	$(PYTHON) -m venv .venv-gil
+	.venv-gil/bin/python -m pip install --quiet --require-hashes -r benchmarks/gil_requirements.txt
+	touch $@
+
+roofline-matrix: $(READY)  ## predictions of the roofline beside what was measured; two hours, less with ARGS="--rounds 1 --seconds 1"
+	$(BIN)/python -m benchmarks.strategy_matrix --roofline --json out/roofline-matrix.json $(ARGS)
+
+auto-matrix: $(READY)  ## executor="auto" beside every fixed strategy; two hours, less with ARGS as above
+	$(BIN)/python -m benchmarks.strategy_matrix --auto --json out/auto-matrix.json $(ARGS)
+
+probe-matrix: $(READY)  ## the probe on functions of known nature; half an hour
+	$(BIN)/python -m benchmarks.probe_matrix --runs 20
 
 clean:
 	rm -rf $(VENV) .venv-* out .mypy_cache .ruff_cache .pytest_cache

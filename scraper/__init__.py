@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from scraper.model import Skip as Skip
     from scraper.offload import OffloadPool as OffloadPool
     from scraper.offload import Result as Result
+    from scraper.offload.probe.values import ProbeReport as ProbeReport
     from scraper.options import FetchOptions as FetchOptions
     from scraper.options import LimitOptions as LimitOptions
     from scraper.options import OffloadOptions as OffloadOptions
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from scraper.options import Resolve as Resolve
     from scraper.parse.outline import outline as outline
     from scraper.parse.page import Page as Page
+    from scraper.probing import probe as probe
+    from scraper.probing import probe_now as probe_now
     from scraper.sinks import CsvSink as CsvSink
     from scraper.sinks import JsonLinesSink as JsonLinesSink
     from scraper.sinks import MemorySink as MemorySink
@@ -85,6 +88,8 @@ _HOMES = {
     "scraper.options": ["FetchOptions", "LimitOptions", "OffloadOptions", "PaceOptions", "Resolve"],
     "scraper.parse.outline": ["outline"],
     "scraper.parse.page": ["Page"],
+    "scraper.offload.probe.values": ["ProbeReport"],
+    "scraper.probing": ["probe", "probe_now"],
     "scraper.sinks": ["CsvSink", "JsonLinesSink", "MemorySink", "ParquetSink", "Sink", "SqliteSink"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

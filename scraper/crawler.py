@@ -386,6 +386,7 @@ class _Run:
             cores=available_cpus(),
             executor="inline" if busiest is None else busiest.executor,
             parser=self._parsing.parser,
+            alternatives={} if busiest is None else self._parsing.predicted(busiest.handler),
         )
 
 

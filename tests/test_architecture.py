@@ -42,6 +42,7 @@ PUBLIC = {
     "ParquetSink",
     "ParseFailed",
     "ParseTimeout",
+    "ProbeReport",
     "Request",
     "Resolve",
     "Response",
@@ -60,6 +61,8 @@ PUBLIC = {
     "WorkerStartFailed",
     "__version__",
     "outline",
+    "probe",
+    "probe_now",
 }
 
 

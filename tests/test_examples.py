@@ -1,10 +1,12 @@
 """Every example runs as it stands."""
 
 import re
+import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,78 @@ def test_compare_parsers() -> None:
     rows = run("compare_parsers.py", "30").splitlines()[1:]
     assert len(rows) == 12
     assert all(float(row.split()[2]) > 0 for row in rows)
+
+
+def test_gil_demo() -> None:
+    rows = [
+        line for line in run("gil_demo.py", "--quick").splitlines() if re.search(r"\d\.\d\d +[\d.]+ +\d+\.\d$", line)
+    ]
+    works = [line for line in rows if not line.startswith(" ")]
+    assert [work.split(":")[0] for work in works] == [
+        "Python",
+        "waiting",
+        "C that lets the GIL go",
+        "C that keeps the GIL",
+    ]
+
+
+def test_markdown_metadata(tmp_path: Path) -> None:
+    """Broken documents are reported, and none is lost: whoever did the work, the same rows are in the database."""
+    printed = run("markdown_metadata.py", "--docs", "2000", "--folder", str(tmp_path))
+    databases = sorted(tmp_path.glob("*.sqlite"))
+    assert len(databases) == 6
+    contents = []
+    for path in databases:
+        with closing(sqlite3.connect(path)) as database:
+            contents.append(
+                [database.execute(f"SELECT * FROM {each}").fetchall() for each in ("documents", "rejected")]
+            )
+    documents, rejected = contents[0]
+    assert len(documents) + len(rejected) == 2000
+    assert f"{len(rejected)} rejected" in printed
+    assert {path for path, *_ in documents}.isdisjoint(path for path, _ in rejected)
+    for other_documents, other_rejected in contents[1:]:
+        assert other_documents == documents
+        assert [path for path, _ in other_rejected] == [path for path, _ in rejected]
+    title, *_, markdown = next(row[1:] for row in documents if row[5])
+    assert markdown.startswith(f"---\ntitle: {title}\ndate: 20")
+    assert "\ndraft: true\n---\n\n" in markdown
+
+
+def test_choose_for_me() -> None:
+    """Whatever the machine, counting words is Python and a sleep is waiting, and each prediction meets its crawl."""
+    printed = run("choose_for_me.py", "--pages", "60", "--budget", "1")
+    kinds = dict(re.findall(r"^(\w+): ([\w-]+), [\d.e+-]+ ms a page$", printed, re.MULTILINE))
+    assert list(kinds) == ["select", "count_words", "look_up"]
+    assert kinds["count_words"] == "python"
+    assert kinds["look_up"] == "waiting"
+    assert len(re.findall(r", recommended +[\d,]+ +[\d,]+ +[+-]\d+%", printed)) == 3
+    assert len(re.findall(r"[\d,]+ +[\d,]+ +[+-]\d+% ", printed)) == 6
+
+
+def test_gil_table_measures_and_writes_its_tables(tmp_path: Path) -> None:
+    """The one benchmark whose output is a document: what stands around the tables stays."""
+    document = tmp_path / "gil.md"
+    markers = "".join(f"<!-- {name} -->\nold\n<!-- /{name} -->\n" for name in ("synthetic", "event loop"))
+    document.write_text(f"before\n{markers}after\n", encoding="utf-8")
+    command = [sys.executable, "-m", "benchmarks.gil_table", "--only", "html.parser", "--only", "html5-parser"]
+    command += [
+        "--rounds",
+        "1",
+        "--window-s",
+        "0.05",
+        "--json",
+        str(tmp_path / "results.json"),
+        "--write",
+        str(document),
+    ]
+    done = subprocess.run(command, cwd=EXAMPLES.parent, capture_output=True, text=True, timeout=55, check=False)
+    assert done.returncode == 0, done.stderr
+    text = document.read_text(encoding="utf-8")
+    assert text.startswith("before\n<!-- synthetic -->\n")
+    assert text.endswith("<!-- event loop -->\nold\n<!-- /event loop -->\nafter\n")
+    assert re.search(r"\| html.parser \| feed \| [\d.]+ \| \d\.\d\d \| \d\.\d\d \| \d+% \|", text)
+    assert "| html5-parser | parse | not installed | | | |" in text
 
 
 def test_embed_in_app(fixture_server: StartServer) -> None:

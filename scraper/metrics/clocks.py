@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import psutil
 
@@ -43,7 +42,7 @@ class ThreadClock:
         return self._read_delay_s() - self._delay_started_s
 
     def _read_delay_s(self) -> float:
-        return 0.0 if self._file is None else int(os.pread(self._file, 96, 0).split()[1]) / 1e9
+        return 0.0 if self._file is None else _delay_ns(self._file) / 1e9
 
     def close(self) -> None:
         """Keeps the delay as it is now."""
@@ -53,12 +52,19 @@ class ThreadClock:
             os.close(file)
 
 
+def _delay_ns(file: int) -> int:
+    return int(os.pread(file, 96, 0).split(None, 2)[1])
+
+
 def process_delay_s() -> float:
     """How long the threads of this process that are alive have stood in the queue for a CPU; see `ThreadClock`."""
     delay_ns = 0
-    for thread in Path(_TASKS).glob("*/schedstat"):
-        with suppress(OSError):  # the thread may have ended
-            delay_ns += int(thread.read_text("ascii").split()[1])
+    with suppress(OSError), os.scandir(_TASKS) as threads:
+        for thread in threads:
+            with suppress(OSError):  # it may have ended
+                file = os.open(f"{thread.path}/schedstat", os.O_RDONLY | os.O_CLOEXEC)
+                delay_ns += _delay_ns(file)
+                os.close(file)
     return delay_ns / 1e9
 
 

@@ -162,6 +162,7 @@ class Recorder:
             worker_wall_s=wall[Stage.PARSE].total_s + wall[Stage.EXTRACT].total_s,
             worker_cpu_s=cpu_s[Stage.PARSE] + cpu_s[Stage.EXTRACT],
             parse_wall_s=wall[Stage.PARSE].total_s,
+            parse_cpu_s=cpu_s[Stage.PARSE],
             handoff_cpu_s=cpu_s[Stage.HANDOFF] + cpu_s[Stage.RETURN],
             commits=self._commit_calls,
             commit_wall_s=wall[Stage.COMMIT].total_s,

@@ -26,7 +26,7 @@ class Usage(NamedTuple):
         machine_busy_s: of all CPUs that may be used, whoever used them.
         fetches, fetch_wall_s: attempts, and their wall time added up.
         worker_wall_s, worker_cpu_s: parsing and extraction.
-        parse_wall_s: the parser's part of it.
+        parse_wall_s, parse_cpu_s: the parser's part of it.
         handoff_cpu_s: of the loop's thread, to the workers and back.
         commits, commit_wall_s, commit_cpu_s: number; sinks included; the frontier's CPU alone.
         sink_wall_s, sink_cpu_s: until the sinks had taken what was committed; of it CPU of the loop's thread.
@@ -50,6 +50,7 @@ class Usage(NamedTuple):
     worker_wall_s: float = 0.0
     worker_cpu_s: float = 0.0
     parse_wall_s: float = 0.0
+    parse_cpu_s: float = 0.0
     handoff_cpu_s: float = 0.0
     commits: float = 0.0
     commit_wall_s: float = 0.0

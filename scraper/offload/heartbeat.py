@@ -41,8 +41,9 @@ _LONG_S = 1e-3
 # With this switch interval Python gives the GIL within 0.2 ms, and so is told from C that keeps it.
 SWITCH_INTERVAL_S = 1e-4
 
-# A hold that ends sooner than this after being asked for was let go by itself: the switch interval had not passed.
-_UNASKED_S = 0.8 * SWITCH_INTERVAL_S
+# A hold that ends so soon after being asked for was let go by itself, long before the switch interval had passed. Short
+# beside most holds: how often they end is seen at their ends only.
+_UNASKED_S = 2e-5
 
 # From the release of the GIL to the heartbeat's return with it. The result hardly depends on it.
 WAKE_S = 1e-5
@@ -245,12 +246,18 @@ class ThreadClock:
     """CPU time and run-queue time of any thread of this process, read without letting go of the GIL."""
 
     def __init__(self, thread: threading.Thread) -> None:
-        self._cpu_clock = time.pthread_getcpuclockid(thread.ident or 0)
+        self._thread = thread.ident or 0
+        get_clock = getattr(time, "pthread_getcpuclockid", None)  # not on macOS
+        self._cpu_clock: int | None = get_clock(self._thread) if get_clock is not None else None
         self._fd = _open_schedstat(thread.native_id)
         self._buffer = ctypes.create_string_buffer(_SCHEDSTAT_BYTES)
 
     def cpu_s(self) -> float:
-        return time.clock_gettime(self._cpu_clock)
+        """Where threads have no clocks that others can read, all that this process ran beside the reader."""
+        if self._cpu_clock is not None:
+            return time.clock_gettime(self._cpu_clock)
+        own_s = time.thread_time()
+        return own_s if threading.get_ident() == self._thread else time.process_time() - own_s
 
     def delay_s(self) -> float:
         """Time in which it could run and had no CPU; 0 where the system does not count that (other than Linux)."""
@@ -360,12 +367,12 @@ def gil_use(sample: Sample) -> GilUse:
     if sample.cpu_s <= 0:
         return GilUse(1.0, 0.0, 0.0, 1.0)
     seen, doubt = _seen_share(sample)
-    releases_per_held_s = sample.released / sample.exposed_s if sample.exposed_s else 0.0
-    share = min(seen * math.exp(releases_per_held_s * _BLOCKED_S), 1.0)
+    ends_per_s = sample.released / sample.exposed_s if sample.exposed_s else 0.0
+    share = min(seen * math.exp(ends_per_s * _BLOCKED_S), 1.0)
     return GilUse(
         held_share=share,
         native_held_share=_native_part(sample) * share,
-        releases_per_s=releases_per_held_s * share,
+        releases_per_s=_releases_per_held_s(sample) * share,
         uncertainty=min(_uncertainty(sample, seen) + doubt + (share - seen) / 2, 1.0),
     )
 
@@ -382,6 +389,12 @@ def _seen_share(sample: Sample) -> tuple[float, float]:
     by_time = min((sample.held_s + sample.held_free_s) / sample.cpu_s, 1.0)
     weight = min(sample.delay_s / (sample.delay_s + sample.cpu_s), 0.5)
     return by_instants + weight * (by_time - by_instants), weight * abs(by_time - by_instants)
+
+
+def _releases_per_held_s(sample: Sample) -> float:
+    """The rate at which holds end, seen from the moment on at which an end can be seen."""
+    watched_s = max(sample.exposed_s - _BLOCKED_S * sample.held, sample.exposed_s / 2)
+    return sample.released / watched_s if watched_s else 0.0
 
 
 def _native_part(sample: Sample) -> float:

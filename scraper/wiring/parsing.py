@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from scraper.crawl import Parsed
@@ -56,6 +56,15 @@ class Parsing:
             for handler, lane in self._lanes.items()
             for strategy, pages in lane.used
         )
+
+    def predicted(self, handler: str) -> Mapping[str, float]:
+        """Pages a second that each executor was predicted to reach with a handler; empty while nothing was measured."""
+        lane = self._lanes.get(handler)
+        found: dict[str, float] = {}
+        if lane is not None:
+            for (executor, _), pages_per_s in self.pool.predicted(lane.work).items():
+                found[executor] = max(found.get(executor, 0.0), pages_per_s)
+        return found
 
     async def aclose(self) -> None:
         for lane in self._lanes.values():

@@ -71,7 +71,7 @@ def test_a_crawl_writes_items_statistics_and_a_report(site: FixtureServer, tmp_p
     assert set(stats["stages"]) == {"queue", "fetch", "handoff", "parse", "extract", "return", "commit"}
     assert set(stats["stages"]["parse"]) == {"count", "total_s", "cpu_s", "p50_ms", "p99_ms"}
     assert set(stats["loop_lag_ms"]) == {"p50", "p99", "max"}
-    assert set(stats["verdict"]) == {"bottleneck", "evidence", "advice", "predicted_gain"}
+    assert {"bottleneck", "evidence", "advice", "predicted_gain"} <= set(stats["verdict"])
     assert set(stats["strategies"][0]) == {"handler", "parser", "executor", "workers", "pages", "why"}
     assert stats["seen"] == stats["done"] == stats["items"] == len(items) == 40
     assert report.read_text().startswith("<!doctype html>")

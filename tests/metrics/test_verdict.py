@@ -68,12 +68,12 @@ INLINE = {"executor": "inline", "workers": 1}
         (
             load({"workers": 4}, **ROOM, worker_wall_s=39.0, worker_cpu_s=36.0, machine_busy_s=39.6),
             "cores",
-            ["4 CPUs were 99% busy", "3.82 of them with this crawl", "0.14 with other programs"],
+            ["of 4 CPUs 3.96 were busy (99%)", "3.82 with this crawl", "0.14 with other programs"],
         ),
         (
             load(**ROOM, loop_cpu_s=4.0, process_cpu_s=4.2, loop_delay_s=5.5, machine_busy_s=39.9, worker_cpu_s=2.0),
             "cores",
-            ["queue for a CPU 55%", "0.62 of them", "3.37 with other programs"],
+            ["queue for a CPU 55%", "0.62 with this crawl", "3.37 with other programs"],
         ),
     ],
 )
@@ -99,6 +99,15 @@ def test_the_latency_in_the_evidence_is_without_the_loops_own_lateness() -> None
     verdict = judge(load(**{**ANSWERS, "lateness_s": 60.0}))
     assert verdict.bottleneck == "latency"
     assert "260 ms an answer, the loop's own 60 ms left out" in verdict.evidence
+
+
+@pytest.mark.parametrize(("parse_cpu_s", "bottleneck"), [(0.5, "gil"), (4.0, "parse_cpu")])
+def test_threads_that_wait_while_c_code_parses_do_not_wait_for_the_gil_alone(
+    parse_cpu_s: float, bottleneck: str
+) -> None:
+    """What lxml computes without the GIL is not what keeps others from it."""
+    given = {"worker_wall_s": 19.0, "worker_cpu_s": 6.0, "process_cpu_s": 10.0, "loop_cpu_s": 4.0}
+    assert judge(load(THREADS, **ROOM, **given, parse_cpu_s=parse_cpu_s)).bottleneck == bottleneck
 
 
 def test_a_handler_that_sleeps_in_threads_is_not_taken_for_the_gil() -> None:

@@ -114,3 +114,34 @@ def handler(page: Any) -> Any:
 
 def failing_handler(page: Any) -> Any:
     raise KeyError(page.url)
+
+
+def hangs_later(_: bytes, calls: list[int] = []) -> None:  # noqa: B006  # it counts its calls
+    """Long after the first calls."""
+    calls.append(1)
+    if len(calls) > 20:
+        never_returns(b"")
+    computes(b"")
+
+
+def first_call_is_slow(_: bytes, calls: list[int] = []) -> None:  # noqa: B006  # it counts its calls
+    if not calls:
+        time.sleep(0.8)
+    calls.append(1)
+    computes(b"")
+
+
+def takes_long(_: bytes) -> int:
+    """In Python, with most of a second for each page."""
+    ends_s = time.thread_time() + 0.7
+    count = 0
+    while time.thread_time() < ends_s:
+        count += 1
+    return count
+
+
+def leaves_threads(_: bytes) -> None:
+    """In any other than the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        sys.exit(1)
+    computes(b"")
