@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format lock test-all bench bench-peers bench-fetch bench-handoff bench-urljoin bench-metrics gil-table roofline-matrix auto-matrix probe-matrix clean
+.PHONY: demo test check format lock test-all bench bench-peers bench-fetch bench-handoff bench-urljoin bench-metrics gil-table roofline-matrix auto-matrix probe-matrix bench-hostile clean
 
 demo: $(READY)  ## the local site, one crawl a strategy, a table and a report in out/demo.html
 	$(BIN)/scraper demo
@@ -83,6 +83,9 @@ auto-matrix: $(READY)  ## executor="auto" beside every fixed strategy; two hours
 
 probe-matrix: $(READY)  ## the probe on functions of known nature; half an hour
 	$(BIN)/python -m benchmarks.probe_matrix --runs 20
+
+bench-hostile: $(READY)  ## a crawl whose handler loops, crashes and allocates: everything else ends, the loop stays on time
+	$(BIN)/python -m benchmarks.hostile
 
 clean:
 	rm -rf $(VENV) .venv-* out .mypy_cache .ruff_cache .pytest_cache

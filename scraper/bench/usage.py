@@ -8,7 +8,7 @@ from itertools import repeat
 
 import psutil
 
-_REFERENCE_STEPS = 150_000  # about 5 ms
+_REFERENCE_STEPS = 150_000  # about 3 ms
 _REFERENCE_REPEATS = 10
 
 

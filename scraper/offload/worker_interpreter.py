@@ -2,8 +2,9 @@
 
     event loop ◄── socket pair ──► worker in a thread of this process, under the GIL of its own interpreter
 
-The socket could be done without, as both ends are in one process. It costs the event loop 13 µs for a page of 30 KB,
-and in return a worker is the same here as in a process.
+The socket could be done without, as both ends are in one process: pickling and sending a page of 30 KB takes 8 µs of
+the event loop's CPU, and with a queue of shared memory 3. Beside the milliseconds that such a page takes in Python
+that is nothing, and in return a worker is the same here as in a process.
 """
 
 from __future__ import annotations
