@@ -31,7 +31,7 @@ _MACHINE_CROWDED = 0.75
 # The GIL counts as what is lacking when the loop finds it taken for so much of the time, or when threads at work wait
 # for so much of theirs, although what runs under the GIL adds up to about one CPU: to much more it cannot add up.
 _GIL_TAKEN = 0.35
-_GIL_WAITING = 0.3
+_GIL_WAITING = 0.2
 _ONE_CPU = (0.8, 1.3)
 # Of the CPU time of parsers in C, what runs under the GIL: two threads parse 1.6 times what one does.
 _HELD_IN_C = 0.1
@@ -278,11 +278,9 @@ def _computed(shares: _Shares) -> float:
 
 
 def _workers_cause(load: Load, shares: _Shares) -> Bottleneck:
-    if load.executor == "thread":
-        if _lacks_gil(load, shares):
-            return _gil_or_cores(shares)
-        if shares.machine >= _MACHINE_CROWDED and shares.lost >= _LOST:
-            return "cores"
+    if load.executor == "thread" and _lacks_gil(load, shares):
+        return _gil_or_cores(shares)
+    # Threads that hand each other the GIL queue a little for CPUs that are not full: nothing is taken from that.
     is_own = shares.own >= _OWN * load.cores and shares.idling < 0.5
     is_full = shares.machine >= _MACHINE_FULL
     return "cores" if is_full and (is_own or shares.lost >= _LOST) else "parse_cpu"

@@ -51,6 +51,9 @@ WAKE_S = 1e-5
 # Less than this between two beats is the watched thread's way back to where it was.
 _MOVED_S = 4e-5
 
+# On a machine that is busy with other things shares were off by up to a third of the share of time in the run queue.
+_BUSY_DOUBT = 0.35
+
 # Samples that are near each other are not independent; so many of them together nearly are.
 _BATCH = 8
 
@@ -113,6 +116,11 @@ class Sample(NamedTuple):
     def mean_s(self) -> float:
         """CPU time of the watched thread between two instants at which the heartbeat asks."""
         return self.free_s / self.active if self.active else 0.0
+
+    @property
+    def queue_share(self) -> float:
+        """Of the time in which the watched thread could run, what it had no CPU."""
+        return self.delay_s / (self.delay_s + self.cpu_s) if self.cpu_s else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,8 +395,9 @@ def _seen_share(sample: Sample) -> tuple[float, float]:
     """
     by_instants = min((sample.held_s + sample.mean_s * sample.held) / sample.cpu_s, 1.0)
     by_time = min((sample.held_s + sample.held_free_s) / sample.cpu_s, 1.0)
-    weight = min(sample.delay_s / (sample.delay_s + sample.cpu_s), 0.5)
-    return by_instants + weight * (by_time - by_instants), weight * abs(by_time - by_instants)
+    weight = min(sample.queue_share, 0.5)
+    doubt = weight * (abs(by_time - by_instants) + _BUSY_DOUBT)
+    return by_instants + weight * (by_time - by_instants), doubt
 
 
 def _releases_per_held_s(sample: Sample) -> float:

@@ -356,6 +356,9 @@ def curves(
     """
     values = [y for curve in series for _, y in curve.points]
     values += [value for curve in series for _, value, _ in curve.marks]
+    # A band grows with every doubling; on its own scale it would flatten what it belongs to.
+    widest = 1.6 * max(values, default=0.0)
+    values += [min(high, widest) for curve in series for _, high in curve.band]
     levels = ticks(max(values, default=0.0) * 1.04, plot_height // 55)
 
     def x_of(place: float) -> float:

@@ -25,6 +25,9 @@ _RETURN_S = 5e-5
 # Two threads wait for each other a little in any case: for memory, and where the GIL changes hands.
 _LOCK_WAIT = 0.2
 
+# A thread that is so much of its time in the run queue shares the machine with other work.
+_BUSY_QUEUE = 0.2
+
 # A process that had the CPU for so much of the time in which it told nothing was computing.
 _BUSY = 0.5
 
@@ -131,7 +134,8 @@ def _serial_s(cost: WorkCost, together: Together | None) -> float:
     if together is None or not together.payloads:
         return 0.0
     alone_s = _alone_s(cost, together)
-    waited = together.run.own_wall_s / alone_s - 1.0
+    # While one of them is in the run queue, the other one may wait for what it has in its hands, be it the GIL.
+    waited = (together.run.own_wall_s - together.run.delay_s) / alone_s - 1.0
     for_gil = (cost.held_s / max(cost.wall_s, 1e-9)) ** 2
     share = waited - for_gil
     return math.sqrt(min(share, 1.0)) * cost.wall_s if share > _LOCK_WAIT else 0.0
@@ -149,7 +153,7 @@ def _alone_s(cost: WorkCost, together: Together) -> float:
 
 
 def _thread_speedup(cost: WorkCost, together: Together | None) -> float | None:
-    if together is None or not together.payloads:
+    if together is None or not together.payloads or together.run.delay_s > _BUSY_QUEUE * together.run.wall_s:
         return None
     return 2.0 * _alone_s(cost, together) / max(together.run.own_wall_s, 1e-9)
 
@@ -251,6 +255,10 @@ def _notes(measured: Measured, cost: WorkCost) -> list[str]:
         notes.append(f"Two threads at once, each with a function of its own: {measured.threads_error}.")
     if cost.serial_s:
         notes.append("Two threads wait for each other more than the GIL explains: they share a lock.")
+    if measured.sample is not None and measured.sample.queue_share > _BUSY_QUEUE:
+        notes.append(
+            "The machine was busy with other things: measured again when it is not, it will be less uncertain."
+        )
     if not measured.has_gil:
         notes.append("This Python runs without a GIL, so Python and C that releases it look the same.")
     return notes
