@@ -42,10 +42,10 @@ _MOST_OBSERVED = 512
 # A trial of two strategies: so many windows each in turn, each of so many payloads, but no shorter than what the
 # system's scheduler makes of two equal ones.
 _WINDOWS = 3
-_WINDOW_ITEMS = 100
+_WINDOW_ITEMS = 50
 _SHORTEST_WINDOW_S = 0.1
-_LONGEST_WINDOW_S = 1.0
-_SETTLE_S = 0.03
+_LONGEST_WINDOW_S = 0.3
+_SETTLE_S = 0.02
 _LOOK_S = 0.02
 
 # A strategy is told from another only while it is the limit: payloads wait for it, or the loop is busy.
