@@ -225,3 +225,7 @@ def hang_in_threads(how: str) -> str:
     if how == "hang" and threading.current_thread() is not threading.main_thread():
         released.wait()
     return how
+
+
+def allocator_settings(_: object) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")}
