@@ -145,7 +145,7 @@ class Bench:
                     case=case,
                     pages=pages,
                     handler=self._handler,
-                    timing=options.timing(case.mode),
+                    timing=options.timing(case),
                     start=start,
                     lateness=found.lateness,
                 )
@@ -177,6 +177,7 @@ class Bench:
             cell_of(case, found.samples, found.lateness, model.pages_per_s(case) if model is not None else None)
             for case, found in self._found.items()
         ]
+        measured = [case for case, cell in zip(self._cases, cells, strict=True) if cell.pages_per_s is not None]
         return BenchResult(
             pages={"title": pages.title, "number": len(pages.tasks), "mean_bytes": pages.mean_bytes},
             settings={
@@ -187,7 +188,7 @@ class Bench:
             },
             environment=self._environment,
             cells=with_speedups(cells),
-            curves=model.curves(self._cases) if model is not None else (),
+            curves=model.curves(measured) if model is not None else (),
             noise=noise,
             notes=tuple(notes),
             status="interrupted" if self._is_stopped else "complete",

@@ -105,9 +105,14 @@ class BenchOptions:
         if not self.workers:
             object.__setattr__(self, "workers", tuple(sorted({1, available_cpus()})))
 
-    def timing(self, mode: Mode) -> Timing:
-        """A crawl takes longer to be in full swing: its pages have to be fetched before they can be parsed."""
-        return Timing(seconds=self.seconds, warm_up_s=0.2 if mode == "crawl" else 0.08)
+    def timing(self, case: Case) -> Timing:
+        """How long to measure a case, and what to leave out before.
+
+        A crawl takes longer to be in full swing: its pages have to be fetched before they can be parsed. `auto` has
+        to see some pages before it knows where they belong.
+        """
+        warm_up_s = 2.0 if case.executor == "auto" else 0.2 if case.mode == "crawl" else 0.08
+        return Timing(seconds=self.seconds, warm_up_s=warm_up_s)
 
 
 def cases_of(options: BenchOptions) -> list[Case]:
@@ -135,7 +140,7 @@ def rounds_of(cases: Sequence[Case], rounds: int, seed: int) -> list[list[Case]]
 def forecast_s(cases: Sequence[Case], options: BenchOptions) -> float:
     """About how long the benchmark will take, in seconds."""
     each_s = [
-        options.timing(case.mode).warm_up_s
+        options.timing(case).warm_up_s
         + options.seconds
         + _START_S[case.executor]
         + (_CRAWL_START_S if case.mode == "crawl" else 0.0)

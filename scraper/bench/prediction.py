@@ -51,8 +51,8 @@ class Model:
     def curves(self, cases: Sequence[Case]) -> tuple[Curve, ...]:
         """For each strategy: by workers on this machine, and by cores on larger ones with a worker each."""
         found = []
+        most = 2 * max([self.machine.cpus, *(case.workers for case in cases)])
         for mode, parser, executor in dict.fromkeys((case.mode, case.parser, case.executor) for case in cases):
-            most = max([case.workers for case in cases] + [self.machine.cpus]) * 2
             here = range(1, 2 if executor == "inline" else most + 1)
             scaling = [self._point(mode, parser, executor, workers, self.machine.cpus) for workers in here]
             beyond = [self._point(mode, parser, executor, cpus, cpus) for cpus in _CORES]

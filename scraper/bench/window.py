@@ -13,6 +13,9 @@ from scraper.bench.usage import ProcessMeter
 from scraper.metrics import LagMeter
 from scraper.metrics.histogram import Histogram
 
+# Longer than the warm-up of what does not change its workers, for which one look is enough.
+_LOOK_S = 0.25
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -63,6 +66,7 @@ class Window:
         self._timing = timing
         self._meter = meter
         self._count = count
+        self._looked_s = 0.0
         self._warm_s: float | None = None
         self._opened_s: float | None = None
         self._is_delivering = False
@@ -85,15 +89,22 @@ class Window:
         self._loop.call_soon(self._delivered)
         now_s = time.perf_counter()
         if self._warm_s is None:
-            self._meter.find_workers()
+            self._look(now_s)
             self._warm_s = now_s + self._timing.warm_up_s
         elif self._opened_s is None:
             if now_s >= self._warm_s:
                 self._open(now_s)
+            elif now_s >= self._looked_s + _LOOK_S:
+                self._look(now_s)
         elif now_s >= self._opened_s + self._timing.seconds:
             pages = self._count() - self._pages
             if pages >= self._timing.least_pages or now_s >= self._opened_s + 3 * self._timing.seconds:
                 self._close(now_s - self._opened_s, pages)
+
+    def _look(self, now_s: float) -> None:
+        """Finds the workers; `auto` may start further ones while it warms up."""
+        self._meter.find_workers()
+        self._looked_s = now_s
 
     def _delivered(self) -> None:
         self._is_delivering = False

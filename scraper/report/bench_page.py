@@ -40,7 +40,7 @@ def render_bench(found: Mapping[str, Any], *, command: str = "") -> str:
             _headline(found),
             _verdict(found),
             *(section for mode in modes for section in _mode(found, mode)),
-            _table(cells),
+            _table(cells, modes),
             card("Where it ran", facts(found["environment"])),
         ],
     )
@@ -131,6 +131,11 @@ def _name(cell: Cell) -> str:
     return place(cell["executor"], cell["workers"])
 
 
+def _word(cell: Cell) -> str:
+    """A status without its reason, which the table has room for."""
+    return str(cell["status"]).partition(":")[0]
+
+
 def _interval(cell: Cell) -> tuple[float, float] | None:
     return None if cell["low"] is None or cell["high"] is None else (cell["low"], cell["high"])
 
@@ -138,7 +143,7 @@ def _interval(cell: Cell) -> tuple[float, float] | None:
 def _throughput(mode: str, cells: Sequence[Cell]) -> Html:
     def draw(cell: Cell) -> Estimate:
         if not _is_measured(cell):
-            return Estimate(_name(cell), None, None, None, cell["status"], _tone(cell["executor"]))
+            return Estimate(_name(cell), None, None, None, _word(cell), _tone(cell["executor"]))
         interval, beside = _interval(cell), cell["speedup_vs_inline"]
         span = f"{figures.short(interval[0])} to {figures.short(interval[1])}" if interval else "one measurement"
         times = figures.ratio(beside) if beside and cell["executor"] != "inline" else ""
@@ -214,7 +219,7 @@ def _points(
 def _lag(mode: str, cells: Sequence[Cell]) -> Html:
     def draw(cell: Cell) -> Range:
         if not _is_measured(cell):
-            return Range(_name(cell), None, cell["status"], _tone(cell["executor"]))
+            return Range(_name(cell), None, _word(cell), _tone(cell["executor"]))
         values = (cell["loop_lag_p50_ms"], cell["loop_lag_p99_ms"], cell["loop_lag_max_ms"])
         return Range(_name(cell), values, figures.milliseconds(values[1]), _tone(cell["executor"]))
 
@@ -230,7 +235,7 @@ def _lag(mode: str, cells: Sequence[Cell]) -> Html:
 def _bars(frame: Frame, cells: Sequence[Cell], field: str, unit: Callable[[float], str]) -> Html:
     def draw(cell: Cell) -> Bar:
         if not _is_measured(cell):
-            return Bar(_name(cell), None, cell["status"], _tone(cell["executor"]))
+            return Bar(_name(cell), None, _word(cell), _tone(cell["executor"]))
         return Bar(_name(cell), cell[field], unit(cell[field]), _tone(cell["executor"]))
 
     return bars(frame, _by_parser(cells, draw))
@@ -295,28 +300,31 @@ def _extrapolation(mode: str, drawn: Sequence[Mapping[str, Any]], cpus: str) -> 
     )
 
 
-def _table(cells: Sequence[Cell]) -> Html:
-    columns = [("Measured", "word"), ("Parser", "word"), ("Ran", "word"), ("Pages/s", "number"), ("low", "number")]
+def _table(cells: Sequence[Cell], modes: Sequence[str]) -> Html:
+    columns = [("Parser", "word"), ("Ran", "word"), ("Pages/s", "number"), ("low", "number")]
     columns += [("high", "number"), ("vs in line", "number"), ("Predicted", "number"), ("off by", "number")]
     columns += [("Lag p99", "number"), ("CPU a page", "number"), ("Memory", "number"), ("Status", "text")]
-    shown: list[list[Child]] = []
-    for cell in cells:
-        off = ""
-        if _is_measured(cell) and cell["predicted_pages_per_s"]:
-            off = f"{cell['predicted_pages_per_s'] / cell['pages_per_s'] - 1:+.0%}"
-        numbers = [figures.NOTHING] * 9
-        if _is_measured(cell):
-            numbers = [
-                figures.short(cell["pages_per_s"]),
-                figures.short(cell["low"]),
-                figures.short(cell["high"]),
-                figures.ratio(cell["speedup_vs_inline"]),
-                figures.short(cell["predicted_pages_per_s"]),
-                off or figures.NOTHING,
-                figures.milliseconds(cell["loop_lag_p99_ms"]),
-                figures.milliseconds(1000 * cell["cpu_s_per_page"]),
-                f"{figures.short(cell['rss_mb'])} MB",
-            ]
-        mode = _MODES[cell["mode"]].lower()
-        shown.append([mode, cell["parser"], _name(cell), *numbers, cell["status"]])
-    return card("All numbers", table(columns, shown, caption="All numbers"))
+    tables = []
+    for mode in modes:
+        rows = [_row(cell) for cell in cells if cell["mode"] == mode]
+        caption = f"All numbers, {_MODES[mode].lower()}"
+        tables.append(tag("div", tag("h3", _MODES[mode]), table(columns, rows, caption=caption)))
+    return card("All numbers", tag("div", tables, class_="tables"))
+
+
+def _row(cell: Cell) -> list[Child]:
+    numbers = [figures.NOTHING] * 9
+    if _is_measured(cell):
+        predicted = cell["predicted_pages_per_s"]
+        numbers = [
+            figures.short(cell["pages_per_s"]),
+            figures.short(cell["low"]),
+            figures.short(cell["high"]),
+            figures.ratio(cell["speedup_vs_inline"]),
+            figures.short(predicted),
+            f"{predicted / cell['pages_per_s'] - 1:+.0%}" if predicted else figures.NOTHING,
+            figures.milliseconds(cell["loop_lag_p99_ms"]),
+            figures.milliseconds(1000 * cell["cpu_s_per_page"]),
+            f"{figures.short(cell['rss_mb'])} MB",
+        ]
+    return [cell["parser"], _name(cell), *numbers, cell["status"]]

@@ -80,6 +80,8 @@ def print_bench(console: Console, found: Mapping[str, Any]) -> None:
         if members:
             console.print(Text(f"{title}: {_cut(found['pages']['title'])}", style="bold"), soft_wrap=True)
             console.print(_table(members))
+        for reason in _reasons(members):
+            console.print(reason, soft_wrap=not console.is_terminal)
         for best in (*verdict["best"], *verdict["parsers"]):
             if best["mode"] == mode:
                 console.print(Text(_cut(best["text"])), soft_wrap=not console.is_terminal)
@@ -111,7 +113,7 @@ def _new_table(*columns: str) -> Table:
 
 
 def _table(cells: Sequence[Cell]) -> Table:
-    table = _new_table("pages/s", "95 % interval", "vs inline", "predicted", "lag p99", "CPU/page", "memory", "")
+    table = _new_table("pages/s", "95 % interval", "vs inline", "predicted", "lag p99", "CPU/page", "memory")
     previous = None
     for cell in cells:
         if previous not in (None, cell["parser"]):
@@ -124,7 +126,8 @@ def _table(cells: Sequence[Cell]) -> Table:
 
 def _numbers(cell: Cell) -> list[Text]:
     if cell["pages_per_s"] is None:
-        return [Text(_cut(cell["status"]), style="dim")]
+        # The reason stands below the table, where it has room.
+        return [Text(figures.NOTHING, style="dim"), Text(_word(cell["status"]), style="dim")]
     beside = figures.ratio(cell["speedup_vs_inline"]) if cell["executor"] != "inline" else ""
     return [
         Text(figures.short(cell["pages_per_s"]), style="bold"),
@@ -134,8 +137,22 @@ def _numbers(cell: Cell) -> list[Text]:
         Text(figures.milliseconds(cell["loop_lag_p99_ms"])),
         Text(figures.milliseconds(1000 * cell["cpu_s_per_page"])),
         Text(f"{figures.short(cell['rss_mb'])} MB"),
-        Text("" if cell["status"] == "ok" else _cut(cell["status"]), style="yellow"),
     ]
+
+
+def _word(status: str) -> str:
+    """A status without its reason."""
+    return one_line(status.partition(":")[0], at_most=20)
+
+
+def _reasons(cells: Sequence[Cell]) -> list[Text]:
+    """What statuses say beside their word, each once."""
+    told = dict.fromkeys(
+        f"{cell['parser']}, {place(cell['executor'], cell['workers'])}: {cell['status']}"
+        for cell in cells
+        if ":" in cell["status"]
+    )
+    return [Text(one_line(text, at_most=2 * _MOST_CHARACTERS), style="yellow") for text in told]
 
 
 def _span(low: float | None, high: float | None, unit: Any) -> str:
