@@ -1,4 +1,4 @@
-"""Where functions run: in line, in threads or in worker processes, behind one protocol.
+"""Where functions run: in line, in threads, in worker processes or in interpreters, behind one protocol.
 
     lane.submit ─► backlog ─► executor ─► worker ─► executor ─► done(result)
                      ▲           │ inline: on the loop, one payload an iteration
