@@ -26,10 +26,6 @@ from scraper.sinks import Record
 _EXTRACTOR = "scraper.parse.extract:extractor"
 # As many pages under way for each worker as a crawl has: one portion runs, one waits in the worker, one is made.
 _PORTIONS_A_WORKER = 3
-# Seeds that wait in the frontier: more than are fetched at a time, and few enough to be admitted in a moment. A commit
-# takes 64 pages at most, and admitting as many again takes a millisecond.
-_SEEDS_AHEAD = 500
-_SEEDS_A_COMMIT = 64
 
 _Value = TypeVar("_Value")
 
@@ -170,8 +166,6 @@ class _Course:
     def __init__(self, crawler: Crawler, urls: Iterator[str]) -> None:
         self._crawler = crawler
         self._urls = urls
-        self._allowed = _SEEDS_AHEAD
-        self._room = asyncio.Event()
         self.window: Window | None = None
         self.first: Statistics | None = None
         self.last: Statistics | None = None
@@ -185,11 +179,11 @@ class _Course:
         return statistics.done + statistics.failed
 
     async def seeds(self) -> AsyncIterator[Request]:
-        """Each page again and again, every time as a request of its own."""
+        """Each page again and again, every time as a request of its own.
+
+        The crawl takes some thousand of them before it fetches, and then one for each page that it commits.
+        """
         for number, url in enumerate(self._urls):
-            if number >= self._allowed:
-                self._room.clear()
-                await self._room.wait()
             yield Request(url, dedup_key=str(number))
 
     async def open(self) -> None:
@@ -198,10 +192,6 @@ class _Course:
     async def write(self, records: Sequence[Record]) -> None:  # noqa: ARG002  # a commit without items is one, too
         assert self.window is not None
         self.window.delivering()  # before it is counted, as the window has it
-        snapshot = self._crawler.snapshot
-        if snapshot is None or snapshot.waiting < _SEEDS_AHEAD:
-            self._allowed += _SEEDS_A_COMMIT
-            self._room.set()
 
     async def close(self) -> None:
         pass
