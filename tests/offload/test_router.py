@@ -54,7 +54,8 @@ async def test_a_work_goes_where_it_is_fastest(
         strategy = pool.strategy(work)
         assert "measured on" in strategy.why
         assert pool.predicted(work)[strategy.place] > 0
-    assert f"{work.title} goes from process to {executor}" in caplog.text
+    # By way of another place, perhaps, where predictions were close and the trial decided.
+    assert f" to {executor} × {strategy.workers}: measured on" in caplog.text
 
 
 async def test_what_waits_gets_more_threads_than_there_are_cpus() -> None:
