@@ -123,13 +123,15 @@ def cost_of(observations: Sequence[Observation]) -> WorkCost | None:
     cpu_s = sum(each.cpu_s for each in alone) / payloads
     wall_s = max(sum(each.wall_s - each.delay_s for each in alone) / payloads, cpu_s)
     pickle_s = sum(each.around_cpu_s - each.cpu_s for each in alone) / payloads
+    # A function that takes less than its pickling cannot be told from it: the two are taken for alike.
+    apart_s = pickle_s if pickle_s < cpu_s else 0.0
     held_s = native_held_s = releases = 0.0
     for each, sample in beside:
         use = gil_use(sample)
-        held_s += max(use.held_share * each.around_cpu_s - pickle_s * each.payloads, 0.0)
+        held_s += max(use.held_share * each.around_cpu_s - apart_s * each.payloads, 0.0)
         native_held_s += use.native_held_share * each.around_cpu_s
         releases += use.releases_per_s * each.around_cpu_s
-    beside_cpu_s = max(sum(each.around_cpu_s - pickle_s * each.payloads for each, _ in beside), 1e-9)
+    beside_cpu_s = max(sum(each.around_cpu_s - apart_s * each.payloads for each, _ in beside), 1e-9)
     every = [*alone, *(each for each, _ in beside)]
     count = sum(each.payloads for each in every)
     return WorkCost(
