@@ -22,8 +22,8 @@ from scraper.offload.progress import CELL_BYTES, Cell, Doing
 from scraper.offload.startup import in_same_place, interpreter_options
 
 # A parser allocates a page's tree and frees all of it. glibc would give that memory back to the system after each page
-# and ask for it again for the next; told to keep 64 MB, lexbor does twice as many pages a second. Other C libraries
-# do not read this. (32 MB is the most that the second can be.)
+# and ask for it again for the next; told to keep 64 MB, lexbor does twice as many pages of 5 KB a second, and as many
+# as before of larger ones (benchmarks/allocator.py). Other C libraries do not read this. (32 MB is the second's most.)
 _ALLOCATOR = {"MALLOC_TRIM_THRESHOLD_": "67108864", "MALLOC_MMAP_THRESHOLD_": "33554432"}
 
 # A worker whose socket has closed is dying; one that is not dead by then has lost its socket and is of no use.

@@ -366,7 +366,7 @@ async def test_a_page_that_forks_does_not_hide_its_workers_death() -> None:
 async def test_workers_keep_freed_memory_unless_the_user_has_set_something_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Giving it back after each page and asking for it again halves the throughput of lexbor."""
+    """Giving it back after each page and asking for it again halves the throughput of lexbor on small pages."""
     monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000")
     async with OffloadPool(functions.allocator_settings, executor="process", workers=1) as pool:
         settings = await pool.run(None)
