@@ -13,9 +13,12 @@ from collections.abc import AsyncIterable, Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from scraper.errors import NotRunning
-from scraper.model import Extraction, Failure, Lease, Outcome, Request, Response, Skip, State
+from scraper.model import Delivery, Extraction, Failure, Lease, Outcome, Request, Response, Skip, Stage, State
 from scraper.options import LimitOptions, PaceOptions
+from scraper.steps import Steps
 
+# A request that crawlers died with so often fails instead of being fetched: the last time it was the only one suspected.
+_TOO_MANY_CRASHES = 3
 # What fetched pages may take while they wait to be parsed: small beside any machine's memory.
 _BACKLOG_BYTES = 64_000_000
 # A commit takes what has ended, so that its fixed cost (one trip to a thread for each output) is shared.
@@ -25,9 +28,9 @@ _COMMIT_PAGES = 64
 _COMMIT_LINGER_S = 0.01
 # Seeds are read on while fewer requests wait than this: enough for hours of work at a bounded memory.
 _SEEDS_AHEAD = 10_000
-# A crawl that was asked to stop waits so long for pages that are being parsed. A handler that does not return must not
-# hold it for ever; what it had stays waiting. Fetching has a deadline of its own.
-_PARSING_GRACE_S = 10.0
+# A crawl that was asked to stop waits so long for what is being fetched and parsed. A site or a handler that does not
+# answer must not hold it for ever; what it had stays waiting.
+_GRACE_S = 10.0
 _SAMPLE_S = 0.25  # four points a second make a smooth line, and cost nothing
 
 
@@ -51,8 +54,9 @@ class CrawlFrontier(Protocol):
     def lease(self, now_s: float) -> Lease | None: ...
     def fetched(self, lease: Lease) -> None: ...
     def next_ready_s(self) -> float | None: ...
-    def settle(self, outcomes: Sequence[Outcome], now_s: float) -> list[Outcome]: ...
-    async def commit(self, outcomes: Sequence[Outcome]) -> None: ...
+    async def attend(self, changed: Callable[[], None]) -> None: ...
+    async def settle(self, outcomes: Sequence[Outcome], now_s: float) -> list[Outcome]: ...
+    async def commit(self, outcomes: Sequence[Outcome], delivery: Delivery) -> bool: ...
     def statistics(self) -> _Counts: ...
 
 
@@ -103,8 +107,14 @@ class Parsing(Protocol):
 class Output(Protocol):
     """Where committed pages go, in order, before the frontier forgets them."""
 
-    async def write(self, outcomes: Sequence[Outcome]) -> None:
+    async def write(self, outcomes: Sequence[Outcome]) -> Delivery:
         """Takes settled outcomes; returns when they are safe, and raises SinkError if they are not."""
+
+    def committed(self, delivery: Delivery) -> None:
+        """What was delivered is final."""
+
+    async def take_back(self) -> None:
+        """What was written and is not final goes again, where an output can do that."""
 
 
 class Crawl:
@@ -140,6 +150,7 @@ class Crawl:
         self._most_in_flight = parsing.capacity_pages + pace.concurrency
         self._now_s = asyncio.get_running_loop().time
         self._fetching = 0
+        self._fetches: set[asyncio.Task[None]] = set()
         self._backlog_pages = 0
         self._backlog_bytes = 0
         self._ended: list[Outcome] = []
@@ -150,12 +161,13 @@ class Crawl:
         self._commit_timer: asyncio.TimerHandle | None = None
         self._is_starved = False
         self._has_ended = False
-        self._waits_for_parsing = True
+        self._has_patience = True
         self._grace_timer: asyncio.TimerHandle | None = None
         self._broken: NotRunning | None = None
         self._is_seeding = True
         self._committed = asyncio.Event()
         self.stopped: str | None = None
+        self._steps = Steps()
         self.sink_s = 0.0
 
     def __repr__(self) -> str:
@@ -187,14 +199,14 @@ class Crawl:
         return "hosts" if self._frontier.statistics().waiting > in_flight else "links"
 
     def stop(self, reason: str) -> None:
-        """Leases nothing more; what is in flight is finished and committed, pages that parse for long excepted."""
+        """Leases nothing more; what is in flight is finished and committed, except what takes longer than a grace."""
         if self.stopped is None:
             self.stopped = reason
             self._changed.set()
-            self._grace_timer = asyncio.get_running_loop().call_later(_PARSING_GRACE_S, self._give_up_parsing)
+            self._grace_timer = asyncio.get_running_loop().call_later(_GRACE_S, self._give_up_waiting)
 
-    def _give_up_parsing(self) -> None:
-        self._waits_for_parsing = False
+    def _give_up_waiting(self) -> None:
+        self._has_patience = False
         self._changed.set()
 
     async def add(self, requests: Sequence[Request]) -> None:
@@ -225,9 +237,10 @@ class Crawl:
                 seeding = group.create_task(self._seed(seeds))
                 sampling = group.create_task(self._sample())
                 committing = group.create_task(self._commit_loop())
+                attending = group.create_task(self._frontier.attend(self._changed.set))
                 await self._dispatch(group)
                 self._has_ended = True
-                for task in (seeding, sampling, committing):
+                for task in (seeding, sampling, committing, attending, *self._fetches):
                     task.cancel()
         except BaseExceptionGroup as errors:
             raise _first(errors) from errors
@@ -265,7 +278,9 @@ class Crawl:
             if self._broken is not None:
                 raise self._broken
             while (lease := self._lease()) is not None:
-                group.create_task(self._fetch(lease))
+                fetch = group.create_task(self._fetch(lease))
+                self._fetches.add(fetch)
+                fetch.add_done_callback(self._fetches.discard)
             if self._is_over():
                 return
             if self._ended and (self._is_starved or self._is_idle()):
@@ -303,7 +318,7 @@ class Crawl:
         return not self._fetching and not self._backlog_pages
 
     def _is_over(self) -> bool:
-        if self._fetching or self._ended or self._committing or (self._backlog_pages and self._waits_for_parsing):
+        if self._ended or self._committing or (self._has_patience and not self._is_idle()):
             return False
         return self.stopped is not None or (not self._is_seeding and not self._frontier.statistics().waiting)
 
@@ -312,10 +327,14 @@ class Crawl:
         lease: Lease | None = first
         while lease is not None:
             started_s = time.perf_counter()
-            result = await self._fetcher.fetch(lease.request)
+            result: Response | Failure | Skip
+            if lease.crashes < _TOO_MANY_CRASHES:
+                result = await self._fetcher.fetch(lease.request)
+                self._recorder.fetched(time.perf_counter() - started_s)
+            else:
+                result = _crash_loop(lease)
             self._fetching -= 1
             self._frontier.fetched(lease)
-            self._recorder.fetched(time.perf_counter() - started_s)
             if isinstance(result, Response):
                 self._parse(lease, result)
             elif isinstance(result, Failure):
@@ -341,7 +360,14 @@ class Crawl:
             self._changed.set()
             return
         if isinstance(found, Failure):
-            outcome = Outcome(lease, State.FAILED, found, response.url, latency_s=response.latency_s)
+            outcome = Outcome(
+                lease,
+                State.FAILED,
+                found,
+                response.url,
+                latency_s=response.latency_s,
+                wire_bytes=response.wire_bytes,
+            )
         else:
             outcome = Outcome(
                 lease,
@@ -353,6 +379,7 @@ class Crawl:
                 found.requests,
                 response.latency_s,
                 found.dropped,
+                response.wire_bytes,
             )
         self._end(outcome)
         if not self._changed.is_set():
@@ -375,17 +402,16 @@ class Crawl:
                 await self._commit(batch)
 
     async def _commit(self, batch: Sequence[Outcome]) -> None:
-        started_s, started_cpu_s = time.perf_counter(), time.thread_time()
+        started_s, started_cpu_s = time.perf_counter(), self._steps.cpu_s
         self._committing = len(batch)
-        settled = self._frontier.settle(batch, self._now_s())
-        cpu_s = time.thread_time() - started_cpu_s
-        sink_started_s = time.perf_counter()
-        await self._output.write(settled)
-        self.sink_s += time.perf_counter() - sink_started_s
-        started_cpu_s = time.thread_time()
-        await self._frontier.commit(settled)
-        self._count(settled)
-        cpu_s += time.thread_time() - started_cpu_s
+        is_final = False
+        while not is_final:
+            settled = await self._steps.of(self._frontier.settle(batch, self._now_s()))
+            sink_started_s = time.perf_counter()
+            delivery = await self._output.write(settled)
+            self.sink_s += time.perf_counter() - sink_started_s
+            is_final = await self._steps.of(self._finish(settled, delivery))
+        cpu_s = self._steps.cpu_s - started_cpu_s
         self._committing = 0
         self._recorder.committed(len(batch), time.perf_counter() - started_s, cpu_s)
         max_pages = self._limits.max_pages
@@ -394,6 +420,14 @@ class Crawl:
         self._committed.set()
         self._changed.set()
 
+    async def _finish(self, settled: Sequence[Outcome], delivery: Delivery) -> bool:
+        if not await self._frontier.commit(settled, delivery):
+            await self._output.take_back()
+            return False
+        self._output.committed(delivery)
+        self._count(settled)
+        return True
+
     def _count(self, settled: Sequence[Outcome]) -> None:
         for outcome in settled:
             self._recorder.items += len(outcome.items)
@@ -401,6 +435,11 @@ class Crawl:
                 self._recorder.retries += 1
             elif outcome.state is not State.SKIPPED:
                 self._pages_ended += 1
+
+
+def _crash_loop(lease: Lease) -> Failure:
+    detail = f"the crawler died {lease.crashes} times while it had this page, the last time without another suspect"
+    return Failure(Stage.PARSE, "crashes", detail)
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -16,11 +16,11 @@ from scraper import urls
 from scraper.crawl import Crawl
 from scraper.errors import HandlerNotImportable, InvalidOption, NotRunning, UsageError
 from scraper.fetch import AioFetcher, Fetcher
-from scraper.frontier import Frontier, MemoryFrontier
+from scraper.frontier import DurableFrontier, Frontier, FrontierStatistics, MemoryFrontier
 from scraper.frontier.retry import RetryPolicy
 from scraper.handlers import import_under_way, name_of
 from scraper.metrics import LagMeter, LagStatistics, LiveVerdict, Load, Recorder, Snapshot, Statistics, Usage, judge
-from scraper.model import Item, Request, Skip, Stage
+from scraper.model import Delivery, Item, Request, Skip, Stage
 from scraper.offload import OffloadPool
 from scraper.options import (
     PARSERS,
@@ -30,6 +30,7 @@ from scraper.options import (
     OffloadOptions,
     PaceOptions,
     ParserName,
+    StateOptions,
     available_cpus,
     check_choice,
 )
@@ -68,6 +69,8 @@ class Crawler:
         fetch: options, or a fetcher of your own, such as `MockFetcher` in tests.
         pace: how many requests may be under way, and how often one is tried.
         limits: where a crawl ends.
+        state: a file that keeps the crawl, or its options. A crawl that was killed, or stopped, goes on where it was
+            when it is run again with the same file; without one, a crawl lives and dies with its process.
 
     Raises:
         UsageError: an option or the handler is wrong; the message says what to change.
@@ -84,6 +87,7 @@ class Crawler:
         fetch: FetchOptions | Fetcher | None = None,
         pace: PaceOptions | None = None,
         limits: LimitOptions | None = None,
+        state: StateOptions | str | PathLike[str] | None = None,
     ) -> None:
         check_choice("parser", parser, PARSERS)
         self._handler = _OUTLINE if handler is None else name_of(handler)
@@ -92,6 +96,7 @@ class Crawler:
         self._fetch = fetch
         self._pace = pace or PaceOptions()
         self._limits = limits or LimitOptions()
+        self._state = StateOptions(path=state) if isinstance(state, str | PathLike) else state
         self._stack = AsyncExitStack()
         self._pool: OffloadPool | None = None
         self._fetcher: Fetcher | None = None
@@ -149,10 +154,11 @@ class Crawler:
             on_snapshot: called on the event loop four times a second.
 
         Raises:
-            UsageError: a seed, the handler or an output is refused; nothing was fetched. A seed of an async
-                iterable that is no URL ends the crawl when it comes.
+            UsageError: a seed, the handler, an output or the state file is refused; nothing was fetched. A seed of an
+                async iterable that is no URL ends the crawl when it comes.
             WorkerStartFailed: the workers did not come up; nothing was fetched.
             SinkError: an output failed; `statistics` tells how far the crawl came.
+            StateError: the state file failed; what was committed is kept.
             NotRunning: outside `async with`, while another crawl of this crawler runs, or because the pool that
                 it shares was closed under it.
         """
@@ -162,15 +168,16 @@ class Crawler:
             raise NotRunning("this crawler is crawling: start another Crawler for a crawl at the same time")
         self._is_crawling = True
         try:
-            first, later = _split(seeds)
+            first, later = _split(seeds, may_be_none=self._state is not None)
             parsing = Parsing(self._pool, self._parser, self._handler)
-            output = Output(sinks, failures)
+            output = Output(sinks, failures, self._state)
             self._run = run = _Run(
                 parsing=parsing,
                 fetcher=self._fetcher,
                 output=output,
                 pace=self._pace,
                 limits=self._limits,
+                state=self._state,
                 on_snapshot=on_snapshot,
             )
             try:
@@ -258,6 +265,7 @@ class _Run:
         output: Output,
         pace: PaceOptions,
         limits: LimitOptions,
+        state: StateOptions | None,
         on_snapshot: Callable[[Snapshot], None] | None,
     ) -> None:
         self._parsing = parsing
@@ -265,12 +273,8 @@ class _Run:
         self._on_snapshot = on_snapshot
         self._pace = pace
         self._scope = Scope(limits.scope)
-        self._frontier: Frontier = MemoryFrontier(
-            scope=self._scope,
-            per_host=self._pace.per_host,
-            retry=RetryPolicy(self._pace),
-            max_depth=limits.max_depth,
-        )
+        self._frontier = self._make_frontier(state, limits)
+        self._before: FrontierStatistics | None = None
         self._recorder = Recorder()
         self._lag = LagMeter(self._recorder.clock, self._on_tick)
         self._live = LiveVerdict()
@@ -290,20 +294,49 @@ class _Run:
     def __repr__(self) -> str:
         return repr(self.crawl)
 
+    def _make_frontier(self, state: StateOptions | None, limits: LimitOptions) -> Frontier:
+        retry = RetryPolicy(self._pace)
+        if state is None:
+            return MemoryFrontier(
+                scope=self._scope, per_host=self._pace.per_host, retry=retry, max_depth=limits.max_depth
+            )
+        depth = None if limits.max_depth is None else str(limits.max_depth)
+        return DurableFrontier(
+            state,
+            about={"handler": self._parsing.title, "scope": limits.scope, "max-depth": depth},
+            outputs=self._output.names,
+            scope=self._scope,
+            per_host=self._pace.per_host,
+            retry=retry,
+            in_flight=self._parsing.capacity_pages + self._pace.concurrency,
+            max_depth=limits.max_depth,
+        )
+
     async def crawl_all(self, first: list[Request], later: AsyncIterable[Request]) -> None:
-        await self._frontier.add(first)
-        await self._parsing.prepare()
-        async with self._output:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._frontier.aclose)
+            await self._frontier.open(first)
+            self._before = self._frontier.statistics()
+            await self._parsing.prepare()
+            stack.push_async_callback(self._output.close)
+            await self._commit(await self._output.open(*await self._frontier.take_outputs()))
             self._recorder.start()
             self._lag.start()
             try:
                 await self.crawl.run(later)
+                if not self._frontier.statistics().waiting:
+                    await self._commit(await self._output.finish())
             finally:
                 self._lag.stop()
                 self._sample()
                 self._final = self.statistics()
                 self._recorder.stop()
-                await self._frontier.aclose()
+
+    async def _commit(self, delivery: Delivery) -> None:
+        """How the outputs stand, without a page."""
+        if delivery != Delivery():
+            await self._frontier.commit((), delivery)
+            self._output.committed(delivery)
 
     def admit_hop(self, request: Request, hop_url: str) -> Skip | None:
         """Whether a redirect may be followed. A seed that moved to www, or from there, takes its scope along."""
@@ -311,7 +344,7 @@ class _Run:
             return None
         has_moved = urls.host_port(request.url) != urls.host_port(hop_url) and urls.is_same_site(request.url, hop_url)
         if has_moved and self._scope.is_seed(request.url):
-            self._scope.include(urls.origin(hop_url) + request.url.removeprefix(urls.origin(request.url)))
+            self._frontier.widen(urls.origin(hop_url) + request.url.removeprefix(urls.origin(request.url)))
             if self._scope.admits(hop_url):
                 return None
         return Skip("out_of_scope", f"redirected to {urls.without_credentials(hop_url)}")
@@ -322,7 +355,7 @@ class _Run:
     def _sample(self) -> None:
         counts = self._frontier.statistics()
         usage = self._recorder.usage(
-            pages=counts.done + counts.failed,
+            pages=self._pages(counts),
             lag=self._lag,
             sink_wall_s=self.crawl.sink_s,
             sink_cpu_s=self._output.loop_cpu_s,
@@ -355,10 +388,10 @@ class _Run:
             failed=counts.failed,
             skipped=counts.skipped,
             waiting=counts.waiting,
-            items=recorder.items,
-            bytes=recorder.bytes,
+            items=counts.items,
+            bytes=counts.bytes,
             elapsed_s=elapsed_s,
-            pages_per_s=(counts.done + counts.failed) / elapsed_s,
+            pages_per_s=self._pages(counts) / elapsed_s,
             cpu_s=recorder.process_cpu_s + (worker_cpu_s if in_processes else 0.0),
             parser=self._parsing.parser,
             executor=self._parsing.pool.executor,
@@ -374,6 +407,11 @@ class _Run:
             series=recorder.series(),
             stopped=self.crawl.stopped,
         )
+
+    def _pages(self, counts: FrontierStatistics) -> int:
+        """Pages that came to an end in this run."""
+        before = self._before
+        return counts.done + counts.failed - (0 if before is None else before.done + before.failed)
 
     def _load(self, used: Usage) -> Load:
         busiest = max(self._parsing.strategies(), key=lambda strategy: strategy.pages, default=None)
@@ -409,7 +447,7 @@ def _request(seed: Seed) -> Request:
     return Request(seed) if isinstance(seed, str) else seed
 
 
-def _split(seeds: tuple[Seeds, ...]) -> tuple[list[Request], AsyncIterator[Request]]:
+def _split(seeds: tuple[Seeds, ...], *, may_be_none: bool) -> tuple[list[Request], AsyncIterator[Request]]:
     first: list[Request] = []
     later: list[AsyncIterable[Seed]] = []
     for seed in seeds:
@@ -421,7 +459,7 @@ def _split(seeds: tuple[Seeds, ...]) -> tuple[list[Request], AsyncIterator[Reque
             later.append(seed)
         else:
             first.extend(_request(one) for one in cast("Iterable[Seed]", seed))
-    if not first and not later:
+    if not first and not later and not may_be_none:
         raise UsageError("nothing to crawl: give at least one URL")
 
     async def chained() -> AsyncIterator[Request]:

@@ -6,6 +6,7 @@
     │   ├── InvalidURL             text that is no URL, or whose scheme is not http or https
     │   ├── HandlerNotImportable   a handler that a worker could not import by its name
     │   ├── OutputRefused          an output that cannot be written, or whose format is unknown
+    │   ├── StateRefused           a state file that is in use, another crawl's, damaged or no state file at all
     │   └── InterpretersUnsupported  this Python, or a module that the handler imports, has no sub-interpreters
     ├── ParseFailed                a parser could not make a document of a body; its page fails
     │   └── NestingTooDeep         its elements are nested deeper than the parser goes
@@ -18,6 +19,7 @@
     │   ├── WorkerCrashed          a worker that died under a page
     │   └── ParseTimeout           a page that ran past its deadline
     ├── SinkError                  an output that failed while the crawl ran; stops the crawl
+    ├── StateError                 a state file that failed while the crawl ran; stops the crawl
     └── NotRunning                 a pool, crawler or sink used before it was opened or after it was closed
 
 A page that fails raises nothing: its failure is data (`scraper.Failure`). Each class takes one positional
@@ -49,6 +51,10 @@ class HandlerNotImportable(UsageError):
 
 class OutputRefused(UsageError):
     """An output that cannot be written, or whose format is unknown."""
+
+
+class StateRefused(UsageError):
+    """A state file that this crawl cannot go on with: in use, another crawl's, damaged, or no state file at all."""
 
 
 class InterpretersUnsupported(UsageError):
@@ -97,6 +103,10 @@ class ParseTimeout(WorkerError):
 
 class SinkError(ScraperError):
     """An output failed while the crawl ran. The crawl stops, because going on would lose items."""
+
+
+class StateError(ScraperError):
+    """The state file failed while the crawl ran. The crawl stops; what was committed before is kept."""
 
 
 class NotRunning(ScraperError, RuntimeError):

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from scraper.handlers import name_of
+
+if TYPE_CHECKING:
+    import sqlite3  # for a type alone: workers import this module, and have no database
 
 Item = dict[str, Any]
 """An extracted record, as plain data: text, numbers, bools, None, and lists and dicts of these."""
@@ -185,12 +188,14 @@ class Lease(NamedTuple):
         key: what the frontier knows the request by.
         depth: links followed from a seed, by the shortest way known.
         attempt: 1 for the first.
+        crashes: how often a crawler died while it had this request.
     """
 
     request: Request
     key: str
     depth: int
     attempt: int
+    crashes: int = 0
 
 
 class Response(NamedTuple):
@@ -269,6 +274,7 @@ class Outcome(NamedTuple):
         items, links, requests: what the page gave; empty unless done.
         latency_s: the site's, which its pace is judged by.
         dropped: reason and count of what the extraction left out.
+        wire_bytes: body bytes as they came over the network.
     """
 
     lease: Lease
@@ -280,3 +286,16 @@ class Outcome(NamedTuple):
     requests: tuple[Request, ...] = ()
     latency_s: float | None = None
     dropped: tuple[tuple[str, int], ...] = ()
+    wire_bytes: int = 0
+
+
+class Delivery(NamedTuple):
+    """What the outputs made of a batch of outcomes, for the frontier to commit together with them.
+
+    Args:
+        positions: name and position of each output that can be cut back to it.
+        inserts: what writes items into the state file itself, inside the transaction of the commit.
+    """
+
+    positions: tuple[tuple[str, str], ...] = ()
+    inserts: tuple[Callable[[sqlite3.Connection], None], ...] = ()

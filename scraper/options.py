@@ -13,10 +13,12 @@ from scraper.errors import InvalidOption
 ParserName = Literal["lxml", "lexbor", "html.parser", "bs4"]
 ExecutorName = Literal["auto", "inline", "thread", "process", "interpreter"]
 ScopeName = Literal["prefix", "host", "domain", "any"]
+SynchronousName = Literal["normal", "full"]
 
 PARSERS: tuple[ParserName, ...] = get_args(ParserName)
 EXECUTORS: tuple[ExecutorName, ...] = get_args(ExecutorName)
 SCOPES: tuple[ScopeName, ...] = get_args(ScopeName)
+SYNCHRONOUS: tuple[SynchronousName, ...] = get_args(SynchronousName)
 
 DEFAULT_USER_AGENT = "scraper/0.1 (Python asyncio crawler)"
 
@@ -141,6 +143,29 @@ class LimitOptions:
         check_positive("max-time", self.max_time_s)
         if self.max_depth is not None:
             _check_not_negative("max-depth", self.max_depth)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateOptions:
+    """A crawl that survives its process: everything it knows is in one SQLite file.
+
+    Args:
+        path: of the file; made where there is none, and gone on with where there is one.
+        join: works on a file together with other crawlers that joined; without it a file is one crawler's alone.
+        retry_failed: pages that failed wait again, as if they had never been tried.
+        synchronous: `normal` loses nothing when the process is killed; `full` also waits for the disk at each commit,
+            and so loses nothing when the power fails.
+    """
+
+    path: str | os.PathLike[str]
+    join: bool = False
+    retry_failed: bool = False
+    synchronous: SynchronousName = "normal"
+
+    def __post_init__(self) -> None:
+        check_choice("synchronous", self.synchronous, SYNCHRONOUS)
+        if not os.fspath(self.path):
+            raise InvalidOption("state has no path: name a file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

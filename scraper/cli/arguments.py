@@ -19,6 +19,7 @@ from scraper.options import (
     OffloadOptions,
     PaceOptions,
     Resolve,
+    StateOptions,
 )
 
 
@@ -62,6 +63,31 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="HOST:PORT:ADDR",
         help="send this host and port to this address",
+    )
+
+
+def add_state(parser: argparse.ArgumentParser) -> None:
+    """Adds what makes a crawl survive its process."""
+    group = parser.add_argument_group("state")
+    group.add_argument("--state", metavar="FILE", help="keep the crawl in this file; the same command goes on with it")
+    group.add_argument("--join", action="store_true", help="work on the state file together with other crawlers")
+    group.add_argument("--retry-failed", action="store_true", help="try pages again that failed in earlier runs")
+    group.add_argument(
+        "--synchronous",
+        default=StateOptions(path="-").synchronous,
+        metavar="NAME",
+        help="normal survives a killed process, full also a loss of power (default: normal)",
+    )
+
+
+def state_options(parsed: argparse.Namespace) -> StateOptions | None:
+    if parsed.state is None:
+        for name in ("join", "retry_failed"):
+            if getattr(parsed, name):
+                raise InvalidOption(f"--{name.replace('_', '-')} needs --state FILE")
+        return None
+    return StateOptions(
+        path=parsed.state, join=parsed.join, retry_failed=parsed.retry_failed, synchronous=parsed.synchronous
     )
 
 

@@ -37,6 +37,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--urls", dest="urls_file", metavar="FILE|-", help="further URLs, one a line")
     arguments.add_strategy(parser)
     arguments.add_limits(parser)
+    arguments.add_state(parser)
     group = parser.add_argument_group("outputs")
     group.add_argument("--output", metavar="FILE", help=".jsonl .csv .sqlite .parquet, or - for JSON lines on stdout")
     group.add_argument("--failures", metavar="FILE", help="failed pages and why, as JSON lines")
@@ -48,7 +49,8 @@ def add_command(commands: Any) -> None:
 
 def _run(parsed: argparse.Namespace) -> int:
     seeds = [*_checked(parsed.urls), *_from_file(parsed.urls_file)]
-    if not seeds:
+    state = arguments.state_options(parsed)
+    if not seeds and (state is None or not Path(state.path).exists()):
         raise UsageError("nothing to crawl: give at least one URL, or --urls FILE")
     for option in ("failures", "stats", "report"):
         arguments.check_writable(f"--{option}", getattr(parsed, option))
@@ -60,6 +62,7 @@ def _run(parsed: argparse.Namespace) -> int:
         fetch=arguments.fetch_options(parsed),
         pace=arguments.pace_options(parsed),
         limits=arguments.limit_options(parsed),
+        state=state,
     )
     return run(_Command(parsed, crawler, seeds).run())
 

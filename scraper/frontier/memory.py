@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from scraper import urls
 from scraper.frontier.protocol import FrontierStatistics
 from scraper.frontier.retry import RetryPolicy
 from scraper.frontier.schedule import Entry, Schedule
-from scraper.model import Failure, Lease, Outcome, Request, Skip, State
+from scraper.frontier.settle import duplicate, is_elsewhere, with_url
+from scraper.frontier.state.values import OutputPart
+from scraper.model import Delivery, Failure, Lease, Outcome, Request, Skip, State
 from scraper.urls import Scope
 
 
@@ -38,13 +40,27 @@ class MemoryFrontier:
         self._failures: Counter[str] = Counter()
         self._skips: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
+        self._items = 0
+        self._bytes = 0
 
     def __repr__(self) -> str:
         counts = self.statistics()
         return f"<MemoryFrontier {counts.waiting} waiting, {counts.leased} leased, {counts.seen} seen>"
 
+    async def open(self, seeds: Sequence[Request]) -> None:
+        await self.add(seeds)
+
+    async def take_outputs(self) -> tuple[list[OutputPart], list[OutputPart]]:
+        return [], []
+
+    async def attend(self, changed: Callable[[], None]) -> None:  # noqa: ARG002
+        """Nothing happens here but what the crawl does itself."""
+
+    def widen(self, url: str) -> None:
+        self._scope.include(url)
+
     async def add(self, requests: Iterable[Request]) -> None:
-        admitted = [_with_url(request, urls.canonical(request.url)) for request in requests]
+        admitted = [with_url(request, urls.canonical(request.url)) for request in requests]
         for request in admitted:
             self._scope.include(request.url)
             self._admit(request, depth=0)
@@ -70,7 +86,7 @@ class MemoryFrontier:
     def next_ready_s(self) -> float | None:
         return self._schedule.next_ready_s()
 
-    def settle(self, outcomes: Sequence[Outcome], now_s: float) -> list[Outcome]:
+    async def settle(self, outcomes: Sequence[Outcome], now_s: float) -> list[Outcome]:
         return [self._settle(outcome, now_s) for outcome in outcomes]
 
     def _settle(self, outcome: Outcome, now_s: float) -> Outcome:
@@ -82,15 +98,15 @@ class MemoryFrontier:
             self._retry_at_s[lease.key] = now_s + wait_s
             return outcome._replace(state=State.WAITING)
         final_url = outcome.final_url
-        if outcome.state is State.DONE and final_url is not None and _is_elsewhere(lease, final_url):
+        if outcome.state is State.DONE and final_url is not None and is_elsewhere(outcome):
             if final_url in self._known:
-                skip = Skip("duplicate_redirect", f"led to {final_url}, which another request has")
-                return outcome._replace(state=State.SKIPPED, end=skip, items=(), links=(), requests=())
+                return duplicate(outcome)
             self._known[final_url] = None
         return outcome
 
-    async def commit(self, outcomes: Sequence[Outcome]) -> None:
+    async def commit(self, outcomes: Sequence[Outcome], delivery: Delivery) -> bool:  # noqa: ARG002
         for outcome in outcomes:
+            self._bytes += outcome.wire_bytes
             key = outcome.lease.key
             entry = self._leased.pop(key)
             if outcome.state is State.WAITING:
@@ -100,8 +116,10 @@ class MemoryFrontier:
                 self._count_end(outcome)
                 self._admit_discovered(outcome, entry.depth + 1)
             self._free_slot(entry)
+        return True
 
     def _count_end(self, outcome: Outcome) -> None:
+        self._items += len(outcome.items)
         self._ends[outcome.state] += 1
         if isinstance(outcome.end, Failure):
             self._failures[outcome.end.reason] += 1
@@ -178,19 +196,9 @@ class MemoryFrontier:
             failures=dict(self._failures),
             skips=dict(self._skips),
             dropped={reason: count for reason, count in self._dropped.items() if count},
+            items=self._items,
+            bytes=self._bytes,
         )
 
     async def aclose(self) -> None:
         self._known.clear()
-
-
-def _is_elsewhere(lease: Lease, final_url: str) -> bool:
-    """Whether a page was reached behind a redirect, by a request that its URL identifies."""
-    request = lease.request
-    return final_url != request.url and request.method == "GET" and request.dedup_key is None
-
-
-def _with_url(request: Request, url: str) -> Request:
-    if request.url == url:
-        return request
-    return Request.from_tuple((url, *request.to_tuple()[1:]))

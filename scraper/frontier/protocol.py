@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from scraper.model import Lease, Outcome, Request
+from scraper.frontier.state.values import OutputPart
+from scraper.model import Delivery, Lease, Outcome, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class FrontierStatistics:
         hosts_met: all that ever had one.
         failures, skips: reason and count.
         dropped: reason and count of links that never became requests.
+        items, bytes: of pages that were committed: records, and body bytes as they came over the network.
     """
 
     seen: int
@@ -33,6 +35,8 @@ class FrontierStatistics:
     failures: Mapping[str, int]
     skips: Mapping[str, int]
     dropped: Mapping[str, int]
+    items: int
+    bytes: int
 
 
 class Frontier(Protocol):
@@ -42,12 +46,26 @@ class Frontier(Protocol):
     then it goes through `commit`; one caller at a time does these three.
     """
 
+    async def open(self, seeds: Sequence[Request]) -> None:
+        """Begins the crawl, or goes on with one that was begun before, and adds the seeds.
+
+        Raises:
+            InvalidURL: a seed that cannot be fetched.
+            StateRefused: a state file that this crawl cannot go on with.
+        """
+
+    async def take_outputs(self) -> tuple[list[OutputPart], list[OutputPart]]:
+        """Where each output goes on, and the parts of outputs that nobody writes to any more."""
+
     async def add(self, requests: Iterable[Request]) -> None:
         """Admits seeds, which are in scope whatever the scope is. Adding one twice changes nothing.
 
         Raises:
             InvalidURL: a URL that cannot be fetched; nothing of this call was added.
         """
+
+    def widen(self, url: str) -> None:
+        """Takes a place into scope: a seed moved there."""
 
     def lease(self, now_s: float) -> Lease | None:
         """The next request whose host may be contacted now, or None."""
@@ -56,14 +74,35 @@ class Frontier(Protocol):
         """The site has nothing more to do with this lease: its host's slot is free for another."""
 
     def next_ready_s(self) -> float | None:
-        """The time at which a request becomes ready by waiting alone; None if only a commit or add can help."""
+        """The time at which a request becomes ready by waiting alone; None if that takes a commit, `add` or `attend`."""
 
-    def settle(self, outcomes: Sequence[Outcome], now_s: float) -> list[Outcome]:
-        """Decides how these leases end: who tries again, and which redirects led to a page known already."""
+    async def attend(self, changed: Callable[[], None]) -> None:
+        """Runs beside the crawl until it is cancelled; calls `changed` when there may be more to lease."""
 
-    async def commit(self, outcomes: Sequence[Outcome]) -> None:
-        """Makes settled outcomes final, together with the requests that their pages gave."""
+    async def settle(self, outcomes: Sequence[Outcome], now_s: float) -> list[Outcome]:
+        """Decides how these leases end: who tries again, and which redirects led to a page known already.
+
+        Raises:
+            StateError: the state file failed.
+        """
+
+    async def commit(self, outcomes: Sequence[Outcome], delivery: Delivery) -> bool:
+        """Makes settled outcomes final, together with the requests that their pages gave and with what the outputs
+        made of them.
+
+        Returns:
+            False if another crawler has committed a page meanwhile that one of these led to: nothing was done, and
+            they are to be settled anew.
+
+        Raises:
+            StateError: the state file failed; nothing of this was done.
+        """
 
     def statistics(self) -> FrontierStatistics: ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Leaves the crawl. What was leased and not committed waits again.
+
+        Raises:
+            StateError: the state file failed.
+        """

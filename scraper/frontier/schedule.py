@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -27,6 +28,7 @@ class Entry:
 
     Args:
         request: the whole request, or only its URL where that says everything.
+        number: of the frontier that keeps requests in a file.
         is_queued: waits in its host's queue; the copy there with another depth is stale.
         holds_slot: is being fetched.
     """
@@ -37,6 +39,7 @@ class Entry:
     depth: int
     priority: int = 0
     attempts: int = 0
+    number: int = 0
     is_queued: bool = False
     holds_slot: bool = False
 
@@ -92,6 +95,15 @@ class Schedule:
         heapq.heappush(host.queue, item)
         if host.queue[0] is item:
             self._offer(host)
+
+    def discard(self, name: str, entries: Iterable[Entry]) -> None:
+        """Forgets queued entries of one host."""
+        for entry in entries:
+            entry.is_queued = False
+        host = self._hosts[name]
+        host.queue = [item for item in host.queue if item[3].is_queued]
+        heapq.heapify(host.queue)
+        self._offer(host)
 
     def push_later(self, entry: Entry, at_s: float) -> None:
         heapq.heappush(self._later, (at_s, next(self._numbers), entry))

@@ -52,15 +52,22 @@ class Lane:
         work: what is done with each payload.
         route: where to.
         on_close: called once, with the lane.
+        cell: gives the route for payloads that are known to have ended a process.
         refuge: gives the route for payloads that may end or block their worker; None where nothing is to be chosen.
     """
 
     def __init__(
-        self, work: Work, route: Route, on_close: Callable[[Lane], None], refuge: Callable[[], Route] | None = None
+        self,
+        work: Work,
+        route: Route,
+        on_close: Callable[[Lane], None],
+        cell: Callable[[], Route],
+        refuge: Callable[[], Route] | None = None,
     ) -> None:
         self.work = work
         self._route = route
         self._on_close = on_close
+        self._cell = cell
         self._refuge = refuge
         self._routes = {route.strategy.place: route}
         self._is_closed = False
@@ -118,7 +125,15 @@ class Lane:
         """
         await self._route.executor.prepare(self.work)
 
-    def submit(self, payload: Any, size_bytes: int, done: Callable[[Result], None], *, is_risky: bool = False) -> Job:
+    def submit(
+        self,
+        payload: Any,
+        size_bytes: int,
+        done: Callable[[Result], None],
+        *,
+        is_risky: bool = False,
+        is_suspect: bool = False,
+    ) -> Job:
         """Sends a payload to a worker.
 
         Args:
@@ -127,6 +142,7 @@ class Lane:
             done: called once with the result, on the event loop, in a later turn of it, together with those of
                 other payloads of the same portion. Not called after the lane was closed.
             is_risky: it may end its worker or never return. With `executor="auto"` it goes to a process.
+            is_suspect: programs died with it. It has a worker process to itself, whatever the executor.
 
         Raises:
             NotRunning: the lane or the pool was closed.
@@ -134,9 +150,11 @@ class Lane:
         if self._is_closed:
             raise NotRunning("the lane was closed")
         route = self._route
-        if is_risky and self._refuge is not None and route.strategy.executor != "process":
+        if is_suspect:
+            route = self._add(self._cell())
+        elif is_risky and self._refuge is not None and route.strategy.executor != "process":
             route = self._add(self._refuge())
-        job = Job(route.queue, payload, size_bytes, done)
+        job = Job(route.queue, payload, size_bytes, done, is_suspect=is_suspect)
         route.queue.unended[job] = None
         route.executor.submit(job)
         return job

@@ -12,10 +12,10 @@ from typing import Any, Self
 from scraper.errors import HandlerNotImportable, NotRunning, UsageError
 from scraper.handlers import import_under_way
 from scraper.offload.executors import Executors
-from scraper.offload.lane import Lane
+from scraper.offload.lane import Lane, Route
 from scraper.offload.mapping import Window, size_of
 from scraper.offload.steering import Steering
-from scraper.offload.strategy import choose
+from scraper.offload.strategy import ASIDE, choose
 from scraper.offload.values import Place, PoolStatistics, Result, Strategy, Work
 from scraper.options import ExecutorName, OffloadOptions
 
@@ -106,10 +106,14 @@ class OffloadPool:
             raise NotRunning('the pool is not open: use it inside "async with"')
         route = self._executors.route(self.strategy(work), work)
         steering = self._steering
+
+        def aside() -> Route:
+            return self._executors.route(ASIDE, work)
+
         if steering is None:
-            lane = Lane(work, route, self._lanes.discard)
+            lane = Lane(work, route, self._lanes.discard, aside)
         else:
-            lane = Lane(work, route, self._let_go, lambda: steering.refuge(work))
+            lane = Lane(work, route, self._let_go, aside, aside)
             steering.begin(lane)
         self._lanes.add(lane)
         return lane

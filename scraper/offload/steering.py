@@ -16,11 +16,9 @@ from scraper.offload.lane import Lane, Route
 from scraper.offload.machine import known_machine
 from scraper.offload.portions import PortionExecutor
 from scraper.offload.router import Observer, Router
-from scraper.offload.strategy import choose
+from scraper.offload.strategy import ASIDE, choose
 from scraper.offload.values import Place, Strategy, Work
 from scraper.options import ExecutorName, OffloadOptions
-
-_ASIDE = Strategy("process", 1, "a worker process beside the others, for measuring and for what may not return")
 
 
 class Steering:
@@ -55,10 +53,6 @@ class Steering:
         self._closed_items += lane.items + lane.unended
         self._tasks.pop(lane).cancel()
 
-    def refuge(self, work: Work) -> Route:
-        """Where a payload can be stopped."""
-        return self._executors.route(_ASIDE, work)
-
     # what a router asks
 
     @property
@@ -78,7 +72,7 @@ class Steering:
         return self._executors.route(strategy, work)
 
     def observer(self, work: Work, strategy: Strategy) -> tuple[Route, Observer]:
-        route = self._executors.route(strategy if strategy.executor == "process" else _ASIDE, work)
+        route = self._executors.route(strategy if strategy.executor == "process" else ASIDE, work)
         assert isinstance(route.executor, PortionExecutor)
         return route, route.executor
 

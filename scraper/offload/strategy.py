@@ -5,6 +5,8 @@ from __future__ import annotations
 from scraper.offload.values import Strategy, Work
 from scraper.options import OffloadOptions
 
+ASIDE = Strategy("process", 1, "a worker process beside the others, for measuring and for what may not return")
+
 
 def choose(work: Work, options: OffloadOptions, *, has_gil: bool = True) -> Strategy:
     """Decides by what was asked for, and otherwise by what is known of the work before anything is measured."""

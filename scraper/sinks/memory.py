@@ -23,6 +23,10 @@ class MemorySink:
     async def open(self) -> None:
         self.is_open = True
 
+    async def resume(self, position: str | None, *, is_synced: bool = False) -> None:  # noqa: ARG002
+        """As `open`: a list does not outlive its process."""
+        await self.open()
+
     async def write(self, records: Sequence[Record]) -> None:
         if not self.is_open:
             raise NotRunning("the memory sink is not open")
@@ -30,6 +34,23 @@ class MemorySink:
 
     async def close(self) -> None:
         self.is_open = False
+
+    @property
+    def position(self) -> str:
+        return ""
+
+    def committed(self, position: str) -> None:
+        """There is nothing to cut back."""
+
+    async def finish(self) -> None:
+        """Nothing waits."""
+
+    def part(self, number: int) -> MemorySink:  # noqa: ARG002
+        return self
+
+    @property
+    def output(self) -> str:
+        return ""
 
     def __repr__(self) -> str:
         return f"<MemorySink: {len(self.records)} records, {'open' if self.is_open else 'closed'}>"

@@ -29,7 +29,7 @@ class OffLoop:
         self._has_started = False
 
     async def open(self, call: Callable[[], None]) -> None:
-        """Raises OutputRefused where the call fails."""
+        """For `resume` as well. Raises OutputRefused where the call fails."""
         # A limiter of its own, so that a thread pool that something else filled does not hold up commits.
         # Two: one at work, and `close` behind a write whose task was cancelled while its thread went on.
         self._limiter = anyio.CapacityLimiter(2)
@@ -49,8 +49,17 @@ class OffLoop:
         if not records and self._has_started:
             return
         self._has_started = True
+        await self._change(lambda: call(records))
+
+    async def finish(self, call: Callable[[], None]) -> None:
+        """Raises SinkError where the call fails."""
+        if self._limiter is None:
+            raise NotRunning(f"{self.name} is not open")
+        await self._change(call)
+
+    async def _change(self, call: Callable[[], None]) -> None:
         try:
-            await self._run(lambda: call(records))
+            await self._run(call)
         except self._foreign as exc:
             raise SinkError(f"{self.name} failed: {cause_of(exc)}") from exc
         except SinkError as exc:

@@ -8,22 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from scraper.errors import OutputRefused, SinkError
-from scraper.model import Item
-from scraper.sinks.left_out import LeftOut
 from scraper.sinks.off_loop import OffLoop
-from scraper.sinks.output_file import OutputFile
+from scraper.sinks.output_file import OutputFile, is_stream, part_path
+from scraper.sinks.parquet_parts import Parts, Place
+from scraper.sinks.parquet_table import GROUP_ROWS, Group, Table
 from scraper.sinks.protocol import Record
-from scraper.sinks.values import Cell, cell, json_text, well_formed
-
-# A row group is what a reader decodes at once, and what the writer keeps in memory until it is full. Small
-# ones make Parquet slow to read; the bound in bytes keeps memory flat where items hold whole pages of text.
-_GROUP_ROWS = 10_000
-_GROUP_CHARACTERS = 16_000_000
-# Every column costs each row group a header, and a table that wide comes from keys that are data.
-_MAX_COLUMNS = 1_000
-_REST = "_other"
-_PLACEHOLDER = "url"  # so that a crawl without items leaves a table, too
-_EXACT_IN_DOUBLE = 2**53
+from scraper.sinks.values import json_text
 
 
 class ParquetSink:
@@ -32,136 +22,136 @@ class ParquetSink:
     The rows of the first group, at most 10,000, decide the columns and their types: bool, int64, double, or
     else text; nested values are JSON text. What comes later and has no column, or is not of its column's type,
     goes into the last column, `_other`, as a JSON object, and `warnings()` tells: nothing is lost, and the
-    file has one schema.
+    output has one schema.
+
+    A Parquet file cannot be continued. So a crawl with a durable state writes a directory of them, a file for
+    each group, which readers take like a single file. In between the rows of a group that is not full yet are
+    in the file `_rows-….jsonl` there.
 
     Args:
-        path: a file.
+        path: a file; for `resume`, the directory.
+        group_rows: how many rows make a group.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._file = OutputFile(path)
-        self._off_loop = OffLoop(self._file.name)
-        self._pyarrow: Any = None
-        self._waiting: list[Item] = []
-        self._waiting_characters = 0
-        self._table: _Table | None = None
-        self._writer: Any = None
-        self._is_broken = False
+    def __init__(self, path: str | os.PathLike[str], *, group_rows: int = GROUP_ROWS) -> None:
+        self._path = os.fspath(path)
+        self._name = OutputFile(path).name
+        self._off_loop = OffLoop(self._name)
+        self._group_rows = group_rows
+        self._target: _SingleFile | Parts | None = None
 
     async def open(self) -> None:
         await self._off_loop.open(self._open)
 
+    async def resume(self, position: str | None, *, is_synced: bool = False) -> None:
+        await self._off_loop.open(lambda: self._resume(position, is_synced=is_synced))
+
     async def write(self, records: Sequence[Record]) -> None:
         await self._off_loop.write(self._append, records)
+
+    async def finish(self) -> None:
+        if isinstance(self._target, Parts):
+            await self._off_loop.finish(self._target.finish)
 
     async def close(self) -> None:
         await self._off_loop.close(self._close)
 
+    @property
+    def position(self) -> str:
+        return self._target.place.to_text() if isinstance(self._target, Parts) else ""
+
+    def committed(self, position: str) -> None:
+        if isinstance(self._target, Parts):
+            self._target.committed(Place.of(position))
+
+    def part(self, number: int) -> ParquetSink:
+        path = part_path(self._path, number)
+        return self if path == self._path else ParquetSink(path, group_rows=self._group_rows)
+
+    @property
+    def output(self) -> str:
+        return self._path
+
     def warnings(self) -> tuple[str, ...]:
-        if self._table is None or not self._table.left_out:
-            return ()
-        where = f"{self._file.name} has {self._table.left_out} in its column {self._table.rest!r}"
-        return (f"{where}: keys that came late, or values of another type than the first",)
+        found: list[str] = []
+        target = self._target
+        if target is not None and target.table is not None and target.table.left_out:
+            where = f"{self._name} has {target.table.left_out} in its column {target.table.rest!r}"
+            found.append(f"{where}: keys that came late, or values of another type than the first")
+        if isinstance(target, Parts) and target.has_rows_waiting:
+            found.append(f"{self._name} keeps its last rows in {target.rows_name} until the crawl comes to its end")
+        return tuple(found)
 
     def _open(self) -> None:
+        self._target = _SingleFile(self._pyarrow(), self._path, Group(self._group_rows))
+
+    def _resume(self, position: str | None, *, is_synced: bool) -> None:
+        if is_stream(self._path):
+            self._open()
+            return
+        place = Place.of(position) if position else None
+        parts = Parts(self._pyarrow(), self._path, Group(self._group_rows), is_synced=is_synced)
+        parts.resume(place)
+        self._target = parts
+
+    def _pyarrow(self) -> Any:
         try:
-            self._pyarrow = importlib.import_module("pyarrow")
-            self._pyarrow.parquet = importlib.import_module("pyarrow.parquet")
+            pyarrow: Any = importlib.import_module("pyarrow")
+            pyarrow.parquet = importlib.import_module("pyarrow.parquet")
         except ImportError as exc:
             raise OutputRefused(
-                f"{self._file.name} needs pyarrow: pip install pyarrow, or write .jsonl, .csv or .sqlite"
+                f"{self._name} needs pyarrow: pip install pyarrow, or write .jsonl, .csv or .sqlite"
             ) from exc
-        self._file.open()
+        return pyarrow
 
     def _append(self, records: Sequence[Record]) -> None:
+        assert self._target is not None
+        self._target.append(records)
+
+    def _close(self) -> None:
+        if self._target is not None:
+            self._target.close()
+
+    def __repr__(self) -> str:
+        return f"ParquetSink({self._path!r})"
+
+
+class _SingleFile:
+    """One file, which is whole when it was closed."""
+
+    def __init__(self, pyarrow: Any, path: str, group: Group) -> None:
+        self._pyarrow = pyarrow
+        self._group = group
+        self._file = OutputFile(path)
+        self._writer: Any = None
+        self._is_broken = False
+        self.table: Table | None = None
+        self._file.open()
+
+    def append(self, records: Sequence[Record]) -> None:
         self._file.write(b"")  # discards what an earlier crawl left
         for record in records:
-            self._waiting.append(record.item)
-            self._waiting_characters += len(json_text(record.item))
-            if len(self._waiting) >= _GROUP_ROWS or self._waiting_characters >= _GROUP_CHARACTERS:
+            self._group.add(record.item, len(json_text(record.item)))
+            if self._group.is_full:
                 self._write_group()
 
     def _write_group(self) -> None:
-        group, self._waiting, self._waiting_characters = self._waiting, [], 0
+        items = self._group.take()
         self._is_broken = True  # until this came to its end: half a group cannot be finished
         try:
-            if self._table is None:
-                self._table = _Table(self._pyarrow, group)
-                self._writer = self._pyarrow.parquet.ParquetWriter(self._file, self._table.schema)
-            self._writer.write_table(self._table.of(group))
+            if self.table is None:
+                self.table = Table.decided_by(self._pyarrow, items)
+                self._writer = self._pyarrow.parquet.ParquetWriter(self._file, self.table.schema)
+            self._writer.write_table(self.table.of(items))
         except self._pyarrow.ArrowException as exc:
             raise SinkError(str(exc)) from exc
         self._is_broken = False
 
-    def _close(self) -> None:
+    def close(self) -> None:
         try:
             if self._file.has_started and not self._is_broken:
-                if self._waiting or self._writer is None:
+                if self._group.items or self._writer is None:
                     self._write_group()
                 self._writer.close()
         finally:
             self._file.close()
-
-    def __repr__(self) -> str:
-        return f"ParquetSink({self._file.path!r})"
-
-
-class _Table:
-    """The schema that the first rows decide, and later rows made to fit it."""
-
-    def __init__(self, pyarrow: Any, first: Sequence[Item]) -> None:
-        self._pyarrow = pyarrow
-        self.left_out = LeftOut()
-        types: dict[str, set[type]] = {}
-        for item in first:
-            for key, value in item.items():
-                name = well_formed(str(key))
-                if name in types or len(types) < _MAX_COLUMNS:
-                    types.setdefault(name, set()).add(type(cell(value)))
-        self._types = {name: _column_type(seen - {type(None)}) for name, seen in types.items()} or {_PLACEHOLDER: str}
-        self.rest = _REST
-        while self.rest in self._types:
-            self.rest = f"_{self.rest}"
-        fields = [(name, self._arrow_type(kind)) for name, kind in self._types.items()]
-        self.schema = pyarrow.schema([*fields, (self.rest, pyarrow.string())])
-
-    def of(self, items: Sequence[Item]) -> Any:
-        """A pyarrow table of these rows."""
-        columns: dict[str, list[Cell]] = {name: [None] * len(items) for name in (*self._types, self.rest)}
-        for at, item in enumerate(items):
-            rest: Item = {}
-            for key, value in item.items():
-                name, held = well_formed(str(key)), cell(value)
-                kind = self._types.get(name)
-                if kind is None or not _fits(held, kind):
-                    rest[name] = value
-                elif kind is str and held is not None and not isinstance(held, str):
-                    columns[name][at] = json_text(held)
-                else:
-                    columns[name][at] = held
-            if rest:
-                columns[self.rest][at] = json_text(rest)
-                self.left_out.add(rest)
-        return self._pyarrow.table(columns, schema=self.schema)
-
-    def _arrow_type(self, kind: type) -> Any:
-        return {
-            bool: self._pyarrow.bool_,
-            int: self._pyarrow.int64,
-            float: self._pyarrow.float64,
-            str: self._pyarrow.string,
-        }[kind]()
-
-
-def _column_type(seen: set[type]) -> type:
-    if seen in ({bool}, {int}):
-        return seen.pop()
-    return float if seen and seen <= {int, float} else str
-
-
-def _fits(held: Cell, kind: type) -> bool:
-    if held is None or kind is str:
-        return True
-    if kind is float:
-        return type(held) is float or (type(held) is int and abs(held) <= _EXACT_IN_DOUBLE)
-    return type(held) is kind

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from scraper.errors import OutputRefused
-from scraper.model import Item
+from scraper.sinks.items_table import EnclosedRows, ItemsTable
 from scraper.sinks.off_loop import OffLoop
-from scraper.sinks.output_file import OutputFile
+from scraper.sinks.output_file import OutputFile, changed, check_in_place, missing, part_path, unknown
 from scraper.sinks.protocol import Record
-from scraper.sinks.values import Cell, cell, json_text, well_formed
-
-# SQLite refuses more than 2,000 columns unless it was built otherwise, and a table that wide comes from keys
-# that are data. Half of it leaves room for whoever works on with the table.
-_MAX_COLUMNS = 1_000
-_REST = "_other"
-_PLACEHOLDER = "url"  # a table has at least one column, even where no item came
-_MAX_LISTED = 10
 
 
 class SqliteSink:
@@ -30,7 +24,7 @@ class SqliteSink:
     A new key adds a column. SQLite's names do not tell case, so a key that differs from another in case alone
     has a number put behind. Nested values are JSON text. From 1,000 columns on, what has none goes into the
     column `_other`, as a JSON object. Of a file that is there already, the table `items` is replaced and
-    nothing else is touched.
+    nothing else is touched. A crawl with a durable state goes on with it if it is its own, and refuses another's.
 
     Args:
         path: of the database.
@@ -39,34 +33,62 @@ class SqliteSink:
 
     def __init__(self, path: str | os.PathLike[str], *, lock_timeout_s: float = 10.0) -> None:
         self._path = os.fspath(path)
-        self._off_loop = OffLoop(f"output {self._path}", sqlite3.Error)
+        self._name = f"output {self._path}"
+        self._off_loop = OffLoop(self._name, sqlite3.Error)
         self._lock_timeout_s = lock_timeout_s
         self._database: sqlite3.Connection | None = None
         self._was_created = False
         self._has_started = False
-        self._has_table = False
-        self._columns: dict[str, str] = {}  # key to column
-        self._taken: set[bytes] = set()  # columns in SQLite's own folding, which knows ASCII alone
-        self._rest: str | None = None
+        self._table = ItemsTable()
+        self._enclosed: EnclosedRows | None = None
+        self._held: os.stat_result | None = None  # of the file of a resumed sink
+        self._rows = 0
+        self._position = _position(self._rows, self._table)
+        self._committed: str | None = None
+
+    @property
+    def path(self) -> str:
+        """Of the database, as given."""
+        return self._path
+
+    @property
+    def output(self) -> str:
+        return self._path
+
+    def enclosed(self) -> EnclosedRows:
+        """The same table for a database of somebody else, who holds the connection. The sink itself stays closed."""
+        self._enclosed = self._enclosed or EnclosedRows(self._name)
+        return self._enclosed
 
     async def open(self) -> None:
         await self._off_loop.open(self._open)
 
+    async def resume(self, position: str | None, *, is_synced: bool = False) -> None:
+        await self._off_loop.open(lambda: self._resume(position, is_synced=is_synced))
+
     async def write(self, records: Sequence[Record]) -> None:
         await self._off_loop.write(self._write, records)
+
+    async def finish(self) -> None:
+        await self._off_loop.finish(self._finish)
 
     async def close(self) -> None:
         await self._off_loop.close(self._close)
 
+    @property
+    def position(self) -> str:
+        return self._position
+
+    def committed(self, position: str) -> None:
+        self._committed = position
+
+    def part(self, number: int) -> SqliteSink:
+        path = part_path(self._path, number)
+        return self if path == self._path else SqliteSink(path, lock_timeout_s=self._lock_timeout_s)
+
     def warnings(self) -> tuple[str, ...]:
-        found = []
-        renamed = [f"{key!r} is in {column!r}" for key, column in self._columns.items() if key != column]
-        if renamed:
-            dots = ", …" if len(renamed) > _MAX_LISTED else ""
-            found.append(f"output {self._path} has other names for some keys: {', '.join(renamed[:_MAX_LISTED])}{dots}")
-        if self._rest is not None:
-            found.append(f"output {self._path} has {len(self._columns):,} columns; further keys are in {self._rest!r}")
-        return tuple(found)
+        table = self._table if self._enclosed is None else self._enclosed.table
+        return tuple(table.warnings(self._name))
 
     def _open(self) -> None:
         self._was_created = not Path(self._path).exists()
@@ -83,65 +105,95 @@ class SqliteSink:
             raise
 
     def _check(self, database: sqlite3.Connection) -> None:
-        kind = database.execute("SELECT type FROM sqlite_master WHERE name = 'items' COLLATE NOCASE").fetchone()
-        if kind not in (None, ("table",)):
-            raise OutputRefused(f"output {self._path} cannot be written: what it calls items is no table")
+        if _kind_of_items(database) not in (None, "table"):
+            raise OutputRefused(f"{self._name} cannot be written: what it calls items is no table")
         with _transaction(database):  # proves that the file may be written, and that nobody else is writing
             pass
 
+    def _resume(self, position: str | None, *, is_synced: bool) -> None:
+        known = json.loads(position) if position else None
+        if known and known["columns"] and not Path(self._path).exists():
+            raise OutputRefused(missing(self._name))
+        self._open()
+        database = self._opened()
+        try:
+            with _transaction(database):
+                self._continue(database, known)
+            if is_synced:  # by itself SQLite syncs the file, and not that its journal is gone
+                database.execute("PRAGMA synchronous = EXTRA")
+            self._held = Path(self._path).stat()
+        except BaseException:
+            self._close()
+            raise
+        self._has_started = True
+        self._committed = position or None
+        self._position = _position(self._rows, self._table)
+
+    def _continue(self, database: sqlite3.Connection, known: dict[str, Any] | None) -> None:
+        if known is None:
+            if _kind_of_items(database) is not None:
+                raise OutputRefused(unknown(f"{self._name}, table items,"))
+            return
+        rows, columns, rest = known["rows"], known["columns"], known["rest"]
+        present = [name for _, name, *_ in database.execute("PRAGMA table_info(items)")]
+        if not {*columns.values(), *([rest] if rest is not None else [])} <= {*present}:
+            raise OutputRefused(changed(self._name))
+        self._rows, self._table = rows, ItemsTable(columns, rest, present)
+        if present:
+            (count,) = database.execute("SELECT count(*) FROM items WHERE _rowid_ <= ?", (rows,)).fetchone()
+            if count != rows:  # rows are numbered from 1 on without gaps
+                raise OutputRefused(changed(self._name))
+            self._cut(database, rows)
+
+    def _cut(self, database: sqlite3.Connection, rows: int) -> None:
+        if database.execute("SELECT 1 FROM items WHERE _rowid_ > ?", (rows,)).fetchone():
+            sys.audit("scraper.sink", "cut", self._path)
+            database.execute("DELETE FROM items WHERE _rowid_ > ?", (rows,))
+
     def _write(self, records: Sequence[Record]) -> None:
         database = self._opened()
+        if self._held is not None:
+            check_in_place(self._path, self._held)
+        sys.audit("scraper.sink", "write", self._path)
+        rows = self._rows
         with _transaction(database):
             if not self._has_started:
                 database.execute("DROP TABLE IF EXISTS items")
-            for keys, alike in groupby(records, key=lambda record: tuple(record.item)):
-                self._insert(database, keys, [record.item for record in alike])
+            if records:
+                rows = self._table.insert(database, records)
+                sys.audit("scraper.sink", "half", self._path)
         self._has_started = True
+        self._rows, self._position = rows, _position(rows, self._table)
+        sys.audit("scraper.sink", "written", self._path)
 
-    def _insert(self, database: sqlite3.Connection, keys: tuple[str, ...], items: list[Item]) -> None:
-        placed = [key for key in keys if self._has_column(database, key)]
-        extra = [key for key in keys if key not in self._columns]
-        columns = [self._columns[key] for key in placed]
-        if extra:
-            self._rest = self._rest or self._add_column(database, _REST)
-            columns.append(self._rest)
-        if not self._has_table:
-            self._add_column(database, _PLACEHOLDER)
-        if columns:
-            names, marks = ", ".join(map(_quoted, columns)), ", ".join("?" * len(columns))
-            insert = f"INSERT INTO items ({names}) VALUES ({marks})"  # noqa: S608  names are quoted
-        else:
-            insert = "INSERT INTO items DEFAULT VALUES"
-        database.executemany(insert, (_row(item, placed, extra) for item in items))
-
-    def _has_column(self, database: sqlite3.Connection, key: str) -> bool:
-        if key not in self._columns and len(self._columns) < _MAX_COLUMNS:
-            self._columns[key] = self._add_column(database, key)
-        return key in self._columns
-
-    def _add_column(self, database: sqlite3.Connection, key: str) -> str:
-        wanted = column = well_formed(str(key)).replace("\0", "\ufffd")
-        number = 2
-        while column.encode().lower() in self._taken:
-            column = f"{wanted}_{number}"
-            number += 1
-        self._taken.add(column.encode().lower())
-        how = "ALTER TABLE items ADD COLUMN {}" if self._has_table else "CREATE TABLE items ({})"
-        database.execute(how.format(_quoted(column)))
-        self._has_table = True
-        return column
+    def _finish(self) -> None:
+        if not self._table.exists:  # no item came: an empty table says so
+            with _transaction(self._opened()):
+                self._table.create(self._opened())
+            self._position = _position(self._rows, self._table)
 
     def _close(self) -> None:
-        if self._database is None:
+        database, self._database = self._database, None
+        if database is None:
             return
+        is_resumed, self._held = self._held is not None, None
         try:
-            if self._has_started and not self._has_table:  # no item came: an empty table says so
-                self._add_column(self._database, _PLACEHOLDER)
+            if is_resumed:
+                self._cut_back(database)
+            elif self._has_started:
+                self._table.create(database)
         finally:
-            self._database.close()
-            self._database = None
-            if self._was_created and not self._has_started:
+            database.close()
+            is_kept = self._committed is not None if is_resumed else self._has_started
+            if self._was_created and not is_kept:
                 Path(self._path).unlink(missing_ok=True)
+
+    def _cut_back(self, database: sqlite3.Connection) -> None:
+        with _transaction(database):
+            if self._committed is None:
+                database.execute("DROP TABLE IF EXISTS items")
+            elif _kind_of_items(database) is not None:
+                self._cut(database, json.loads(self._committed)["rows"])
 
     def _opened(self) -> sqlite3.Connection:
         if self._database is None:
@@ -150,6 +202,15 @@ class SqliteSink:
 
     def __repr__(self) -> str:
         return f"SqliteSink({self._path!r})"
+
+
+def _kind_of_items(database: sqlite3.Connection) -> str | None:
+    row = database.execute("SELECT type FROM sqlite_master WHERE name = 'items' COLLATE NOCASE").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _position(rows: int, table: ItemsTable) -> str:
+    return json.dumps({"rows": rows, "columns": table.columns, "rest": table.rest})
 
 
 @contextlib.contextmanager
@@ -161,14 +222,3 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
     finally:
         if database.in_transaction:
             database.execute("ROLLBACK")
-
-
-def _row(item: Item, placed: list[str], extra: list[str]) -> list[Cell]:
-    row = [cell(item[key]) for key in placed]
-    if extra:
-        row.append(json_text({key: item[key] for key in extra}))
-    return row
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

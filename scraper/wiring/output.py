@@ -3,37 +3,119 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import os
+import sqlite3
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from os import PathLike
+from pathlib import Path
 
 from scraper import urls
-from scraper.model import Failure, Item, Outcome, State
-from scraper.sinks import Record, Sink, sink_for
-from scraper.wiring.steps import Steps
+from scraper.frontier import OutputPart
+from scraper.model import Delivery, Failure, Item, Outcome, State
+from scraper.options import StateOptions
+from scraper.sinks import EnclosedRows, Record, Resumable, Sink, SqliteSink, sink_for
+from scraper.steps import Steps
 
 
 class Output:
-    """Gives the items of committed pages to the sinks, and the failed pages to the failures' own."""
+    """Gives the items of committed pages to the sinks, and the failed pages to the failures' own.
 
-    def __init__(self, sinks: Sequence[Sink | str | PathLike[str]], failures: Sink | None) -> None:
-        self._sinks = tuple(sink_for(sink) if isinstance(sink, str | PathLike) else sink for sink in sinks)
-        self.first_failure = ""
+    Args:
+        sinks: for items: sinks, or paths whose suffix says the format.
+        failures: for failed pages.
+        state: of a crawl that survives its process; None without one.
+    """
+
+    def __init__(
+        self, sinks: Sequence[Sink | str | PathLike[str]], failures: Sink | None, state: StateOptions | None
+    ) -> None:
+        self._state = state
+        self._rows: list[EnclosedRows] = []
+        self._sinks: list[Sink] = []
+        for sink in sinks:
+            made = sink_for(sink) if isinstance(sink, str | PathLike) else sink
+            if isinstance(made, SqliteSink) and state is not None and _is_same_file(made.path, state.path):
+                self._rows.append(made.enclosed())
+            else:
+                self._sinks.append(made)
         self._failures = failures
+        self._kept: dict[str, Resumable] = {}  # by name: those that can be cut back
+        self._committed: dict[str, str] = {}
+        self.first_failure = ""
         self._steps = Steps()
         self._stack = AsyncExitStack()
 
-    async def __aenter__(self) -> None:
-        all_sinks = [*self._sinks, *([self._failures] if self._failures is not None else [])]
-        async with AsyncExitStack() as stack:
-            for sink in all_sinks:
-                stack.push_async_callback(sink.close)
-                await sink.open()
-            for sink in all_sinks:  # only now that none was refused may what they held before go
-                await sink.write(())
-            self._stack = stack.pop_all()
+    @property
+    def names(self) -> list[str]:
+        """Of the outputs that can be cut back to what is committed: their paths, seen from the state's folder."""
+        return sorted(name for sink in self._all() if (name := self._name(sink)) is not None)
 
-    async def __aexit__(self, *_: object) -> None:
+    def _all(self) -> list[Sink]:
+        return [*self._sinks, *([self._failures] if self._failures is not None else [])]
+
+    def _name(self, sink: Sink) -> str | None:
+        if self._state is None or not isinstance(sink, Resumable) or sink.output in ("", "-"):
+            return None
+        return os.path.relpath(Path(sink.output).resolve(), Path(self._state.path).resolve().parent)
+
+    async def open(self, mine: Sequence[OutputPart], left: Sequence[OutputPart]) -> Delivery:
+        """Opens all, or none.
+
+        Args:
+            mine: where each output goes on.
+            left: parts that nobody writes to: what is not committed of them is cut.
+
+        Returns:
+            How the outputs stand before the first page.
+
+        Raises:
+            OutputRefused: one cannot be written, or is not what the state says.
+        """
+        parts = {part.name: part for part in mine}
+        async with AsyncExitStack() as stack:
+            for place, sink in enumerate(self._all()):
+                name = self._name(sink)
+                if name is None:
+                    stack.push_async_callback(sink.close)
+                    await sink.open()
+                    continue
+                assert isinstance(sink, Resumable)
+                for part in left:
+                    if part.name == name:
+                        await self._cut(sink, part)
+                own = sink.part(parts[name].part)
+                assert isinstance(own, Resumable)
+                self._put(place, own)
+                stack.push_async_callback(own.close)
+                await self._resume(own, parts[name].position)
+                self._kept[name] = own
+            if self._state is None:
+                for sink in self._all():  # only now that none was refused may what they held before go
+                    await sink.write(())
+            self._stack = stack.pop_all()
+        return self._delivery([rows.prepare for rows in self._rows])
+
+    def _put(self, place: int, sink: Sink) -> None:
+        if place < len(self._sinks):
+            self._sinks[place] = sink
+        else:
+            self._failures = sink
+
+    async def _cut(self, sink: Resumable, part: OutputPart) -> None:
+        other = sink.part(part.part)
+        assert isinstance(other, Resumable)
+        await self._resume(other, part.position)
+        await other.close()
+
+    async def _resume(self, sink: Resumable, position: str | None) -> None:
+        assert self._state is not None
+        await sink.resume(position, is_synced=self._state.synchronous == "full")
+        if position is not None:
+            sink.committed(position)
+
+    async def close(self) -> None:
         await self._stack.aclose()
 
     @property
@@ -41,8 +123,9 @@ class Output:
         """CPU time of the event loop's thread in the sinks so far."""
         return self._steps.cpu_s
 
-    async def write(self, outcomes: Sequence[Outcome]) -> None:
-        if self._sinks:
+    async def write(self, outcomes: Sequence[Outcome]) -> Delivery:
+        inserts: list[Callable[[sqlite3.Connection], None]] = []
+        if self._sinks or self._rows:
             records = [
                 Record(f"{outcome.lease.key}#{ordinal}", outcome.final_url or "", ordinal, item)
                 for outcome in outcomes
@@ -50,11 +133,42 @@ class Output:
             ]
             for sink in self._sinks:
                 await self._steps.of(sink.write(records))
+            inserts = [partial(rows.insert, records=records) for rows in self._rows]
         if not self.first_failure:
             self.first_failure = next((_in_words(o) for o in outcomes if o.state is State.FAILED), "")
         if self._failures is not None:
             records = [_failure_record(o) for o in outcomes if o.state is State.FAILED]
             await self._steps.of(self._failures.write(records))
+        return self._delivery(inserts)
+
+    def _delivery(self, inserts: Sequence[Callable[[sqlite3.Connection], None]] = ()) -> Delivery:
+        positions = ((name, sink.position) for name, sink in self._kept.items())
+        return Delivery(
+            tuple((name, position) for name, position in positions if self._committed.get(name) != position),
+            tuple(inserts),
+        )
+
+    def committed(self, delivery: Delivery) -> None:
+        """The state has what was delivered."""
+        for name, position in delivery.positions:
+            self._committed[name] = position
+            self._kept[name].committed(position)
+
+    async def take_back(self) -> None:
+        """Cuts the outputs back to what is committed. Standard output and sinks that cannot do that keep it."""
+        for name, sink in self._kept.items():
+            await sink.close()
+            await self._resume(sink, self._committed.get(name))
+
+    async def finish(self) -> Delivery:
+        """The crawl has come to its end: what waited for company is written."""
+        for sink in self._kept.values():
+            await sink.finish()
+        return self._delivery()
+
+
+def _is_same_file(one: str | PathLike[str], other: str | PathLike[str]) -> bool:
+    return Path(one).resolve() == Path(other).resolve()
 
 
 def _in_words(outcome: Outcome) -> str:

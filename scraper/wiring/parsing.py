@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from scraper.crawl import Parsed
+from scraper.frontier import SUSPECTED_AFTER
 from scraper.metrics import Strategy
 from scraper.model import Lease, Response
 from scraper.offload import Lane, OffloadPool, Result, Work
@@ -31,6 +33,12 @@ class Parsing:
         self._may_choose = pool.executor == "auto"
         self._lanes: dict[str, Lane] = {}
 
+    @property
+    def title(self) -> str:
+        """The crawl's handler, by a name that stays the same when its folder moves."""
+        place, _, name = self._handler.rpartition(":")
+        return f"{Path(place).name if place.endswith('.py') else place}:{name}"
+
     async def prepare(self) -> None:
         await self._lane(self._handler).prepare()
 
@@ -40,7 +48,13 @@ class Parsing:
         payload = encode_task(lease.request, response)
         body = response.body
         is_risky = self._may_choose and (len(body) > _LARGE_BYTES or may_be_deep(body))
-        lane.submit(payload, len(body), lambda result: done(_parsed(result)), is_risky=is_risky)
+        lane.submit(
+            payload,
+            len(body),
+            lambda result: done(_parsed(result)),
+            is_risky=is_risky,
+            is_suspect=lease.crashes >= SUSPECTED_AFTER,
+        )
 
     def _lane(self, handler: str) -> Lane:
         lane = self._lanes.get(handler)

@@ -483,7 +483,7 @@ async def test_a_handler_that_does_not_return_cannot_hold_a_crawl_that_was_asked
     fixture_server: StartServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = fixture_server(SITE)
-    monkeypatch.setattr("scraper.crawl._PARSING_GRACE_S", 0.2)
+    monkeypatch.setattr("scraper.crawl._GRACE_S", 0.2)
     limits = LimitOptions(max_time_s=0.5)
     async with Crawler(handlers.stuck_on_seven, executor="process", workers=2, limits=limits) as crawler:
         stats = await crawler.run(site.url, sinks=[MemorySink()])

@@ -7,7 +7,7 @@ import pytest
 from scraper.errors import InvalidURL
 from scraper.frontier import MemoryFrontier
 from scraper.frontier.retry import RetryPolicy
-from scraper.model import Failure, Lease, Outcome, Request, Skip, Stage, State
+from scraper.model import Delivery, Failure, Lease, Outcome, Request, Skip, Stage, State
 from scraper.options import PaceOptions, ScopeName
 from scraper.urls import Scope
 
@@ -38,8 +38,8 @@ def failed(leased: Lease, *, retryable: bool = True, retry_after_s: float | None
 
 
 async def finish(front: MemoryFrontier, *outcomes: Outcome, now_s: float = 0.0) -> list[Outcome]:
-    settled = front.settle(outcomes, now_s)
-    await front.commit(settled)
+    settled = await front.settle(outcomes, now_s)
+    await front.commit(settled, Delivery())
     counts = front.statistics()
     assert counts.seen == counts.done + counts.failed + counts.skipped + counts.waiting
     return settled

@@ -50,7 +50,7 @@ def end(job: Job, failure: Failure | None = None) -> None:
 
 
 def lane_on(route: Route, refuge: Callable[[], Route] | None = None) -> Lane:
-    return Lane(WORK, route, lambda _: None, refuge)
+    return Lane(WORK, route, lambda _: None, lambda: route, refuge)
 
 
 OVERDUE = Failure(Stage.EXTRACT, "parse_timeout", "it ran past its deadline")

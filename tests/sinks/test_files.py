@@ -1,10 +1,8 @@
 """What every sink that writes a file promises."""
 
 import asyncio
-import csv
 import json
 import os
-import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +10,10 @@ from typing import Any
 import pytest
 
 from scraper.errors import NotRunning, OutputRefused, SinkError
-from scraper.model import Item
 from scraper.sinks import CsvSink, JsonLinesSink, ParquetSink, Record, Sink, SqliteSink, sink_for
+from tests.sinks.rows import read, records
 
 SUFFIXES = (".jsonl", ".csv", ".sqlite", ".parquet")
-
-
-def records(*items: Item, url: str = "http://site/", first: int = 0) -> list[Record]:
-    return [Record(f"{url}#{at}", url, at, item) for at, item in enumerate(items, first)]
 
 
 async def write(sink: Sink, *batches: Sequence[Record]) -> None:
@@ -29,25 +23,6 @@ async def write(sink: Sink, *batches: Sequence[Record]) -> None:
             await sink.write(batch)
     finally:
         await sink.close()
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Rows as a reader of that format gives them."""
-    if path.suffix == ".jsonl":
-        return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-    if path.suffix == ".csv":
-        with path.open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    if path.suffix == ".sqlite":
-        database = sqlite3.connect(path)
-        database.row_factory = sqlite3.Row
-        try:
-            return [dict(row) for row in database.execute("SELECT * FROM items ORDER BY rowid")]
-        finally:
-            database.close()
-    parquet = pytest.importorskip("pyarrow.parquet")
-    rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
-    return rows
 
 
 @pytest.fixture(params=SUFFIXES)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from scraper.wiring.steps import Steps
+from scraper.steps import Steps
 
 
 def compute(cpu_s: float) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Generator
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
 
 
 class Steps:
@@ -17,18 +19,19 @@ class Steps:
     def __init__(self) -> None:
         self.cpu_s = 0.0
 
-    async def of(self, awaitable: Awaitable[None]) -> None:
-        """Raises whatever it raises; a cancellation reaches it as if it were awaited directly."""
-        await _Stepped(self, awaitable)
+    async def of(self, awaitable: Awaitable[T]) -> T:
+        """Gives and raises whatever it does; a cancellation reaches it as if it were awaited directly."""
+        return await _Stepped(self, awaitable)
 
-    def run(self, steps: Generator[Any, Any, None]) -> Generator[Any, Any, None]:
+    def run(self, steps: Generator[Any, Any, T]) -> Generator[Any, Any, T]:
         error: BaseException | None = None
         while True:
             started_s = time.thread_time()
             try:
                 wanted = next(steps) if error is None else steps.throw(error)
-            except StopIteration:
-                return
+            except StopIteration as end:
+                value: T = end.value
+                return value
             finally:
                 self.cpu_s += time.thread_time() - started_s
             error = None
@@ -38,10 +41,10 @@ class Steps:
                 error = raised
 
 
-class _Stepped:
-    def __init__(self, steps: Steps, awaitable: Awaitable[None]) -> None:
+class _Stepped(Generic[T]):
+    def __init__(self, steps: Steps, awaitable: Awaitable[T]) -> None:
         self._steps = steps
         self._awaitable = awaitable
 
-    def __await__(self) -> Generator[Any, Any, None]:
+    def __await__(self) -> Generator[Any, Any, T]:
         return self._steps.run(self._awaitable.__await__())

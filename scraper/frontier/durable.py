@@ -1,0 +1,453 @@
+"""A frontier that outlives its process.
+
+    lease ◄── window ◄──load── state file ◄──commit── outcomes
+              (memory)          (its own thread, one transaction for many pages)
+
+The event loop decides, from memory; the file's thread makes it durable. A lease is in memory alone: what was never
+committed still waits in the file, so a crawler that dies leaves nothing to put right, and one that starts again hands
+out the same requests. What was under way at a crash is known from the crawler's presence file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from scraper import urls
+from scraper.errors import StateError
+from scraper.frontier.protocol import FrontierStatistics
+from scraper.frontier.recent import Recent
+from scraper.frontier.retry import RetryPolicy
+from scraper.frontier.schedule import Entry
+from scraper.frontier.settle import duplicate, is_elsewhere, with_url
+from scraper.frontier.state import schema
+from scraper.frontier.state.store import Store
+from scraper.frontier.state.values import Applied, Change, Found, OutputPart
+from scraper.frontier.stored import more_of
+from scraper.frontier.window import Window
+from scraper.model import Delivery, Failure, Lease, Outcome, Request, Skip, State
+from scraper.options import StateOptions
+from scraper.urls import Scope
+
+T = TypeVar("T")
+
+# After so many crashes a request is suspected, and let in only when no other suspect is under way: if the crawler dies
+# again, it is known why.
+SUSPECTED_AFTER = 2
+# Hosts at work at the same time. 32,768 take some 30 MB, and are more than any crawl contacts in a minute.
+_MOST_HOSTS = 32_768
+# The same for one of several crawlers, so that hosts are left for the others.
+_MOST_HOSTS_JOINED = 256
+# Seeds that are added in one transaction.
+_SEEDS_AT_ONCE = 5_000
+# How often a crawler that shares a file shows that it lives, and looks what the others did.
+_MEET_S = 0.5
+# A process that lives and has not shown it for so long is stopped or hangs; its hosts go to others.
+_PATIENCE_S = 30.0
+# `wake` again at once would find the clock where it was.
+_LEAST_SLEEP_S = 0.001
+
+_ENDS = {State.DONE: schema.DONE, State.FAILED: schema.FAILED, State.SKIPPED: schema.SKIPPED}
+
+
+class DurableFrontier:
+    """The frontier over a state file. Memory is bounded however many requests it knows.
+
+    Args:
+        options: the file, and how it is used.
+        about: what crawl this is, for the file to check.
+        outputs: names of the outputs that are committed with the pages.
+        scope: which links become requests.
+        per_host: requests under way to one host and port.
+        retry: when a failed request is tried again.
+        max_depth: links followed from a seed; None is no bound.
+        in_flight: requests under way in all.
+    """
+
+    def __init__(
+        self,
+        options: StateOptions,
+        *,
+        about: Mapping[str, str | None],
+        outputs: Sequence[str],
+        scope: Scope,
+        per_host: int,
+        retry: RetryPolicy,
+        in_flight: int,
+        max_depth: int | None = None,
+    ) -> None:
+        self._options = options
+        self._about = about
+        self._outputs = outputs
+        self._scope = scope
+        self._retry = retry
+        self._max_depth = max_depth
+        self._window = Window(per_host, _MOST_HOSTS_JOINED if options.join else _MOST_HOSTS, in_flight)
+        self._recent = Recent()
+        self._leased: dict[str, Entry] = {}
+        self._wait_s: dict[str, float] = {}  # settled to wait, not committed yet
+        self._suspects: dict[int, int] = {}
+        self._suspect: Entry | None = None
+        self._parked: deque[Entry] = deque()
+        self._counts: Counter[tuple[str, str]] = Counter()
+        self._statistics: FrontierStatistics | None = None
+        self._others_wait = False
+        self._left: list[int] = []
+        self._due_s: float | None = None
+        self._due_changed = asyncio.Event()
+        self._clock_start_s = 0.0
+        self._widened: list[str] = []
+        self._lock = asyncio.Lock()
+        self._thread: ThreadPoolExecutor | None = None
+        self._store: Store | None = None
+        self._is_sound = True
+
+    def __repr__(self) -> str:
+        counts = self.statistics()
+        return f"<DurableFrontier {self._options.path}: {counts.waiting} waiting, {counts.leased} leased, {counts.seen} seen>"
+
+    async def open(self, seeds: Sequence[Request]) -> None:
+        starts = [urls.canonical(request.url) for request in seeds]
+        self._store = Store(self._options, self._about, starts, self._outputs)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="state")
+        try:
+            opened = await self._in_thread(self._store.open)
+        except BaseException:
+            self._thread.shutdown()
+            self._store = self._thread = None
+            raise
+        self._counts = opened.counts
+        self._suspects = opened.suspects
+        for place in opened.scope:
+            self._scope.include(place)
+        self._clock_start_s = max(time.time(), opened.clock_s) - time.monotonic()
+        await self.add(seeds)
+        self._due_s = self._clock_s()  # looks at once for requests whose time has come meanwhile
+        self._others_wait = True
+        async with self._lock:
+            await self._commit(Change())
+
+    def _clock_s(self) -> float:
+        """The file's time, in seconds since 1970. While a process runs it does not jump, whatever the system's does; and
+        it never runs behind what the file has seen."""
+        return self._clock_start_s + time.monotonic()
+
+    async def take_outputs(self) -> tuple[list[OutputPart], list[OutputPart]]:
+        return await self._in_thread(self._opened().take_outputs)
+
+    async def add(self, requests: Iterable[Request]) -> None:
+        admitted = [with_url(request, urls.canonical(request.url)) for request in requests]
+        found = [self._found(request, 0) for request in admitted]
+        for request in admitted:
+            self._scope.include(request.url)
+        for start in range(0, len(found), _SEEDS_AT_ONCE):
+            part = found[start : start + _SEEDS_AT_ONCE]
+            change = Change(found=list({each.key: each for each in part}.values()), scope=[each.url for each in part])
+            change.counts["dropped", "duplicate"] += len(part) - len(change.found)
+            async with self._lock:
+                await self._commit(change)
+
+    def _found(self, request: Request, depth: int) -> Found:
+        return Found(
+            urls.fingerprint(request),
+            request.url,
+            urls.host_port(request.url),
+            depth,
+            -request.priority,
+            more_of(request),
+        )
+
+    def lease(self, now_s: float) -> Lease | None:
+        presence = self._opened().presence
+        if presence is None or not presence.has_room:
+            return None
+        while (entry := self._window.pop(now_s)) is not None:
+            crashes = self._suspects.get(entry.number, 0)
+            if crashes >= SUSPECTED_AFTER:
+                if self._suspect is not None:
+                    self._window.free_slot(entry)
+                    self._parked.append(entry)
+                    continue
+                self._suspect = entry
+            entry.attempts += 1
+            self._leased[entry.key] = entry
+            presence.take(entry.number)
+            self._statistics = None
+            request = entry.request if isinstance(entry.request, Request) else Request.plain(entry.request)
+            return Lease(request, entry.key, entry.depth, entry.attempts, crashes)
+        return None
+
+    def fetched(self, lease: Lease) -> None:
+        self._window.free_slot(self._leased[lease.key])
+
+    def next_ready_s(self) -> float | None:
+        return None  # what waits for a time waits in the file; `attend` wakes it
+
+    def widen(self, url: str) -> None:
+        self._scope.include(url)
+        self._widened.append(url)
+
+    async def settle(self, outcomes: Sequence[Outcome], now_s: float) -> list[Outcome]:  # noqa: ARG002  the file's clock counts
+        led = {
+            outcome.final_url: self._leased[outcome.lease.key].number
+            for outcome in reversed(outcomes)
+            if outcome.state is State.DONE and is_elsewhere(outcome)
+        }
+        taken: set[str] = set()
+        if led:
+            claims = [(url, number) for url, number in led.items() if url is not None]
+            taken = await self._in_thread(self._opened().claims_of_others, claims)
+        return [self._settle(outcome, led, taken) for outcome in outcomes]
+
+    def _settle(self, outcome: Outcome, led: Mapping[str | None, int], taken: set[str]) -> Outcome:
+        lease = outcome.lease
+        if isinstance(outcome.end, Failure):
+            wait_s = self._retry.wait_s(outcome.end, lease.attempt)
+            if wait_s is None:
+                return outcome
+            self._wait_s[lease.key] = wait_s
+            return outcome._replace(state=State.WAITING)
+        final_url = outcome.final_url
+        if outcome.state is State.DONE and final_url is not None and is_elsewhere(outcome):
+            if final_url in taken or led[final_url] != self._leased[lease.key].number:
+                return duplicate(outcome)
+        return outcome
+
+    async def commit(self, outcomes: Sequence[Outcome], delivery: Delivery) -> bool:
+        async with self._lock:
+            entries = [self._leased[outcome.lease.key] for outcome in outcomes]
+            change = self._change(outcomes, entries)
+            change.delivery = delivery
+            applied = await self._commit(change)
+            if applied is None:
+                return False
+            self._let_go(outcomes, entries)
+        return True
+
+    def _change(self, outcomes: Sequence[Outcome], entries: Sequence[Entry]) -> Change:
+        change = Change(scope=self._widened)
+        counts = change.counts
+        found: dict[str, Found] = {}
+        now_s = self._clock_s()
+        for outcome, entry in zip(outcomes, entries, strict=True):
+            counts["total", "bytes"] += outcome.wire_bytes
+            if outcome.state is State.WAITING:
+                host = self._window.number_of(entry.host)
+                assert host is not None
+                due_s = now_s + self._wait_s[entry.key]
+                change.delays.append((entry.number, host, entry.attempts, due_s))
+                continue
+            change.ends.append((entry.number, _ENDS[outcome.state], entry.attempts))
+            counts["state", outcome.state.value] += 1
+            counts["total", "items"] += len(outcome.items)
+            end = outcome.end
+            if isinstance(end, Failure):
+                counts["failure", end.reason] += 1
+                change.reasons.append((entry.number, end.stage.value, end.reason, end.detail))
+            elif isinstance(end, Skip):
+                counts["skip", end.reason] += 1
+                change.reasons.append((entry.number, None, end.reason, end.detail))
+            elif outcome.final_url is not None and is_elsewhere(outcome):
+                change.claims.append((outcome.final_url, entry.number))
+            self._discover(outcome, entry.depth + 1, found, counts)
+        change.found = list(found.values())
+        return change
+
+    def _discover(
+        self, outcome: Outcome, depth: int, found: dict[str, Found], counts: Counter[tuple[str, str]]
+    ) -> None:
+        for reason, count in outcome.dropped:
+            counts["dropped", reason] += count
+        duplicates = 0
+        recent = self._recent
+        for url in outcome.links:  # the hot path: most links of most pages are known already
+            if recent.knows(url, depth):
+                duplicates += 1
+            elif (other := found.get(url)) is not None:
+                duplicates += 1
+                if depth < other.depth:
+                    found[url] = other._replace(depth=depth)
+            elif self._may_enter(url, depth, counts):
+                found[url] = Found(url, url, urls.host_port(url), depth)
+        for request in outcome.requests:
+            if self._may_enter(request.url, depth, counts):
+                new = self._found(request, depth)
+                other = found.get(new.key)
+                if other is None:
+                    found[new.key] = new
+                else:
+                    duplicates += 1
+                    if depth < other.depth:
+                        found[new.key] = other._replace(depth=depth)
+        counts["dropped", "duplicate"] += duplicates
+
+    def _may_enter(self, url: str, depth: int, counts: Counter[tuple[str, str]]) -> bool:
+        if not self._scope.admits(url):
+            counts["dropped", "out_of_scope"] += 1
+        elif self._max_depth is not None and depth > self._max_depth:
+            counts["dropped", "too_deep"] += 1
+        else:
+            return True
+        return False
+
+    def _let_go(self, outcomes: Sequence[Outcome], entries: Sequence[Entry]) -> None:
+        """The outcomes are durable: their requests are in nobody's hands any more."""
+        presence = self._opened().presence
+        for outcome, entry in zip(outcomes, entries, strict=True):
+            del self._leased[entry.key]
+            self._wait_s.pop(entry.key, None)
+            if presence is not None:
+                presence.give_back(entry.number)
+            self._window.end(entry)
+            if outcome.state is not State.WAITING:
+                self._suspects.pop(entry.number, None)
+            if entry is self._suspect:
+                self._suspect = None
+                if self._parked:
+                    self._window.put_back(self._parked.popleft())
+        self._statistics = None
+
+    async def _commit(self, change: Change) -> Applied | None:
+        """One transaction, and what came of it taken into memory. The lock is held."""
+        window = self._window
+        change.deepest = self._counts["depth", "deepest"]
+        deepest = max((each.depth for each in change.found), default=0)
+        if deepest > change.deepest:
+            change.counts["depth", "deepest"] += deepest - change.deepest
+        self._left += window.take_idle(others_wait=self._others_wait)
+        change.left = self._left
+        change.wants = window.wants()
+        change.room = window.room if self._others_wait or change.found else 0
+        change.share = window.share
+        for each in change.found:
+            number = window.number_of(each.host)
+            if number is not None:
+                change.hosts[each.host] = number
+        applied = await self._in_thread(self._opened().commit, change, self._clock_s())
+        if applied is None:
+            return None
+        self._left = []
+        if change.scope is self._widened:
+            self._widened = []
+        window.load(applied.loads)
+        window.admit(applied.admitted)
+        window.move(applied.moved)
+        for each in change.found:
+            if each.key == each.url:
+                self._recent.add(each.url, each.depth)
+        self._others_wait = applied.has_free
+        self._set_due(applied.due_s)
+        self._counts.update(applied.counts)
+        self._statistics = None
+        return applied
+
+    def _set_due(self, due_s: float | None) -> None:
+        if due_s != self._due_s:
+            self._due_s = due_s
+            self._due_changed.set()
+
+    async def attend(self, changed: Callable[[], None]) -> None:
+        store = self._opened()
+        while True:
+            await self._sleep()
+            async with self._lock:
+                if self._options.join:
+                    await self._meet(store)
+                if self._due_s is not None and self._due_s <= self._clock_s():
+                    rows, due_s = await self._in_thread(store.wake, self._clock_s())
+                    self._window.admit(rows)
+                    self._set_due(due_s)
+                    self._others_wait = True
+                if self._others_wait or self._window.wants():
+                    await self._commit(Change())
+            changed()
+
+    async def _sleep(self) -> None:
+        """Until a delayed request's time has come, or it is time to meet the others."""
+        self._due_changed.clear()
+        wait_s = None if self._due_s is None else max(self._due_s - self._clock_s(), _LEAST_SLEEP_S)
+        if self._options.join:
+            wait_s = _MEET_S if wait_s is None else min(wait_s, _MEET_S)
+        try:
+            async with asyncio.timeout(wait_s):
+                await self._due_changed.wait()
+        except TimeoutError:
+            pass
+
+    async def _meet(self, store: Store) -> None:
+        met = await self._in_thread(store.meet, time.monotonic(), _PATIENCE_S)
+        for place in met.scope:
+            self._scope.include(place)
+        self._window.admit(met.rows)
+        self._window.give_away(met.surplus)
+        self._counts = met.counts
+        self._suspects = met.suspects
+        self._others_wait = True
+        self._statistics = None
+
+    def statistics(self) -> FrontierStatistics:
+        if self._statistics is None:
+            self._statistics = self._count()
+        return self._statistics
+
+    def _count(self) -> FrontierStatistics:
+        counts = self._counts
+        seen, done, failed, skipped = (counts["state", name] for name in ("seen", "done", "failed", "skipped"))
+        return FrontierStatistics(
+            seen=seen,
+            done=done,
+            failed=failed,
+            skipped=skipped,
+            waiting=seen - done - failed - skipped,
+            leased=len(self._leased),
+            hosts=len(self._window),
+            hosts_met=counts["hosts", "met"],
+            failures=self._of_kind("failure"),
+            skips=self._of_kind("skip"),
+            dropped=self._of_kind("dropped"),
+            items=counts["total", "items"],
+            bytes=counts["total", "bytes"],
+        )
+
+    def _of_kind(self, kind: str) -> dict[str, int]:
+        return {name: value for (of, name), value in self._counts.items() if of == kind and value}
+
+    async def aclose(self) -> None:
+        if self._thread is None or self._store is None:
+            return
+        thread, store = self._thread, self._store
+        try:
+            await self._in_thread(lambda: store.close(is_sound=self._is_sound))
+        finally:
+            self._thread = self._store = None
+            thread.shutdown()
+
+    def _opened(self) -> Store:
+        if self._store is None:
+            raise StateError(f"state {self._options.path} is closed")
+        return self._store
+
+    async def _in_thread(self, call: Callable[..., T], *values: object) -> T:
+        """Calls the store. A call that was begun comes to its end and is answered; a cancellation that came meanwhile is
+        delivered at the next wait. Otherwise nobody would know what became durable."""
+        assert self._thread is not None
+        ended = asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(*values))
+        was_cancelled = False
+        while not ended.done():
+            try:
+                await asyncio.wait([ended])
+            except asyncio.CancelledError:
+                was_cancelled = True
+        task = asyncio.current_task()
+        if was_cancelled and task is not None:
+            task.uncancel()
+            task.cancel()
+        try:
+            return ended.result()
+        except StateError:
+            self._is_sound = False
+            raise

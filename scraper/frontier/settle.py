@@ -1,0 +1,24 @@
+"""What frontiers agree on about how a lease ends."""
+
+from __future__ import annotations
+
+from scraper.model import Outcome, Request, Skip, State
+
+
+def is_elsewhere(outcome: Outcome) -> bool:
+    """Whether a page was reached behind a redirect, by a request that its URL identifies."""
+    request = outcome.lease.request
+    return outcome.final_url not in (None, request.url) and request.method == "GET" and request.dedup_key is None
+
+
+def duplicate(outcome: Outcome) -> Outcome:
+    """The outcome of a page that another request has."""
+    skip = Skip("duplicate_redirect", f"led to {outcome.final_url}, which another request has")
+    return outcome._replace(state=State.SKIPPED, end=skip, items=(), links=(), requests=())
+
+
+def with_url(request: Request, url: str) -> Request:
+    """The same request for a URL in another form."""
+    if request.url == url:
+        return request
+    return Request.from_tuple((url, *request.to_tuple()[1:]))

@@ -1,0 +1,1 @@
+"""The state file: a crawl as it is known to a disk, in blocking calls."""

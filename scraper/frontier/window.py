@@ -1,0 +1,243 @@
+"""The part of a durable frontier that is in memory: of each host at work, the next requests in their order.
+
+    file ──load──► host: the first requests, up to its horizon ──► schedule ──pop──► under way ──► at its end
+                        what stands behind the horizon stays in the file
+
+A host's horizon is the place in its queue up to which everything that waits is here; without one, all of it is. So a
+new request either belongs in front of the horizon and comes in at once, or stays in the file until it is loaded. That
+keeps the order exact, and memory bounded, however much waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from scraper.frontier.schedule import Entry, Schedule
+from scraper.frontier.state.values import FIRST, Load, Order, Row, Want
+from scraper.frontier.stored import request_of
+from scraper import urls
+
+# Requests in memory, in all: some 500 bytes each, so 32 MB.
+_ENTRIES = 65_536
+# Of one host: enough that it is loaded twice a second at most, at a thousand pages a second.
+_MOST_OF_A_HOST = 1_024
+# Of one host when there are many: one that runs and one that follows it.
+_LEAST_OF_A_HOST = 2
+
+
+@dataclass(slots=True, eq=False)
+class _Host:
+    number: int
+    name: str
+    horizon: Order | None
+    waiting: dict[int, Entry] = field(default_factory=dict)
+    under_way: int = 0
+    is_given_away: bool = False
+
+    def has_place_for(self, order: Order) -> bool:
+        return (self.horizon is None or order <= self.horizon) and not self.is_given_away
+
+
+class Window:
+    """Requests that may be leased without asking the file.
+
+    Args:
+        per_host: requests under way to one host and port.
+        most_hosts: hosts that are worked on at the same time; the others wait in the file for their turn.
+        in_flight: requests under way in all. Twice as many of one host are kept here, so that a commit, which is when
+            more is loaded, always comes in time.
+    """
+
+    def __init__(self, per_host: int, most_hosts: int, in_flight: int) -> None:
+        self._schedule = Schedule(per_host)
+        self._most_hosts = most_hosts
+        self._most_of_a_host = max(_MOST_OF_A_HOST, 2 * in_flight)
+        self._hosts: dict[str, _Host] = {}
+        self._names: dict[int, str] = {}
+        self._under_way: dict[int, Entry] = {}
+        self._thin: set[str] = set()
+        self._idle: set[str] = set()
+        self._others_wait = False
+
+    def __repr__(self) -> str:
+        waiting = sum(len(host.waiting) for host in self._hosts.values())
+        return f"<Window {waiting} waiting, {len(self._under_way)} under way, {len(self._hosts)} hosts>"
+
+    def __len__(self) -> int:
+        """Hosts at work."""
+        return len(self._hosts)
+
+    @property
+    def under_way(self) -> int:
+        return len(self._under_way)
+
+    @property
+    def share(self) -> int:
+        """How many requests of one host are kept here."""
+        return max(_LEAST_OF_A_HOST, min(self._most_of_a_host, _ENTRIES // max(len(self._hosts), 1)))
+
+    @property
+    def room(self) -> int:
+        """How many more hosts may be worked on."""
+        return self._most_hosts - len(self._hosts)
+
+    def number_of(self, host: str) -> int | None:
+        """The file's number of a host at work."""
+        found = self._hosts.get(host)
+        return None if found is None else found.number
+
+    def pop(self, now_s: float) -> Entry | None:
+        """Takes the next request whose host has a free slot, and takes that slot."""
+        entry = self._schedule.pop(now_s)
+        if entry is None:
+            return None
+        host = self._hosts[entry.host]
+        del host.waiting[entry.number]
+        host.under_way += 1
+        entry.holds_slot = True
+        self._under_way[entry.number] = entry
+        if host.horizon is not None and 2 * len(host.waiting) < self.share:
+            self._thin.add(host.name)
+        return entry
+
+    def free_slot(self, entry: Entry) -> None:
+        """The entry's host may have another request."""
+        if entry.holds_slot:
+            entry.holds_slot = False
+            self._schedule.free(entry.host)
+
+    def end(self, entry: Entry) -> None:
+        """The entry is not under way any more, and does not wait here."""
+        self.free_slot(entry)
+        del self._under_way[entry.number]
+        host = self._hosts[entry.host]
+        host.under_way -= 1
+        self._look_at(host)
+
+    def put_back(self, entry: Entry) -> None:
+        """The entry waits again, as if it had not been popped."""
+        self.free_slot(entry)
+        del self._under_way[entry.number]
+        host = self._hosts[entry.host]
+        host.under_way -= 1
+        self._wait(host, entry)
+
+    def admit(self, rows: Iterable[Row]) -> None:
+        """Takes requests that wait in the file and whose place is here; leaves the others, and those that are here."""
+        for row in rows:
+            name = self._names.get(row.host)
+            if name is not None:
+                host = self._hosts[name]
+                if host.has_place_for(row.order):
+                    self._take(host, row)
+                    if len(host.waiting) > 2 * self.share:
+                        self._trim(host)
+
+    def move(self, rows: Iterable[Row]) -> None:
+        """Requests are nearer to a seed than was known."""
+        rows = list(rows)
+        for row in rows:
+            name = self._names.get(row.host)
+            entry = self._under_way.get(row.number)
+            if entry is not None:
+                entry.depth = min(entry.depth, row.depth)
+            elif name is not None and (entry := self._hosts[name].waiting.get(row.number)) is not None:
+                entry.depth = row.depth
+                self._schedule.push(entry)
+        self.admit(rows)
+
+    def load(self, loads: Iterable[Load]) -> None:
+        """Takes what the file had of hosts that were thin, or new here."""
+        for load in loads:
+            name = self._names.get(load.host)
+            if name is None:
+                if not load.name:
+                    continue
+                name = self._names[load.host] = load.name
+                self._hosts[name] = _Host(load.host, name, FIRST)
+            host = self._hosts[name]
+            for row in load.rows:
+                self._take(host, row)
+            if load.is_all:
+                host.horizon = None
+                self._thin.discard(name)
+            elif load.rows:
+                host.horizon = max(host.horizon or FIRST, load.rows[-1].order)
+                if 2 * len(host.waiting) >= self.share:
+                    self._thin.discard(name)
+            self._look_at(host)
+
+    def wants(self) -> list[Want]:
+        """Hosts of which more is to be loaded."""
+        share = self.share
+        found = []
+        for name in self._thin:
+            host = self._hosts[name]
+            if host.horizon is not None and not host.is_given_away and not self._makes_way():
+                found.append(Want(host.number, host.horizon, max(share - len(host.waiting), 1)))
+        return found
+
+    def take_idle(self, *, others_wait: bool) -> list[int]:
+        """Hosts that are not worked on any more: nothing of them waits here or is under way.
+
+        Args:
+            others_wait: hosts in the file wait for their turn. Then, with no room left, a host that has used up what was
+                loaded of it makes way, and waits for its own next turn: no host starves.
+        """
+        self._others_wait = others_wait
+        left = []
+        for name in list(self._idle):
+            host = self._hosts[name]
+            if host.horizon is None or host.is_given_away or self._makes_way():
+                left.append(host.number)
+                del self._hosts[name], self._names[host.number]
+                self._thin.discard(name)
+                self._idle.discard(name)
+        return left
+
+    def give_away(self, count: int) -> None:
+        """Leaves so many hosts to other crawlers, those first of which least is under way. What is under way is
+        finished before they go."""
+        for host in sorted(self._hosts.values(), key=lambda host: host.under_way)[:count]:
+            if host.waiting and not host.is_given_away:
+                host.is_given_away = True
+                self._schedule.discard(host.name, host.waiting.values())
+                host.waiting = {}
+                self._look_at(host)
+
+    def _makes_way(self) -> bool:
+        return self._others_wait and self.room <= 0
+
+    def _take(self, host: _Host, row: Row) -> None:
+        if row.number in self._under_way or row.number in host.waiting:
+            return
+        self._wait(host, _entry(row, host.name))
+
+    def _wait(self, host: _Host, entry: Entry) -> None:
+        host.waiting[entry.number] = entry
+        self._idle.discard(host.name)
+        self._schedule.push(entry)
+
+    def _look_at(self, host: _Host) -> None:
+        if not host.waiting and not host.under_way:
+            self._idle.add(host.name)
+
+    def _trim(self, host: _Host) -> None:
+        """Leaves to the file what is far behind."""
+        in_order = sorted(host.waiting.values(), key=_order)
+        keep = in_order[: self.share]
+        self._schedule.discard(host.name, in_order[self.share :])
+        host.waiting = {entry.number: entry for entry in keep}
+        host.horizon = _order(keep[-1])
+
+
+def _entry(row: Row, host: str) -> Entry:
+    if row.more is None and row.urgency == 0:  # the URL says everything, and is its own key
+        return Entry(row.url, row.url, host, row.depth, attempts=row.attempts, number=row.number)
+    request = request_of(row.url, -row.urgency, row.more)
+    return Entry(urls.fingerprint(request), request, host, row.depth, -row.urgency, row.attempts, number=row.number)
+
+
+def _order(entry: Entry) -> Order:
+    return -entry.priority, entry.depth, entry.number
