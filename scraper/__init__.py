@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from scraper.errors import ScraperError as ScraperError
     from scraper.errors import SelectorUnsupported as SelectorUnsupported
     from scraper.errors import SinkError as SinkError
+    from scraper.errors import StateError as StateError
+    from scraper.errors import StateRefused as StateRefused
     from scraper.errors import UsageError as UsageError
     from scraper.errors import WorkerCrashed as WorkerCrashed
     from scraper.errors import WorkerError as WorkerError
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from scraper.options import OffloadOptions as OffloadOptions
     from scraper.options import PaceOptions as PaceOptions
     from scraper.options import Resolve as Resolve
+    from scraper.options import StateOptions as StateOptions
     from scraper.parse.outline import outline as outline
     from scraper.parse.page import Page as Page
     from scraper.probing import probe as probe
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from scraper.sinks import JsonLinesSink as JsonLinesSink
     from scraper.sinks import MemorySink as MemorySink
     from scraper.sinks import ParquetSink as ParquetSink
+    from scraper.sinks import Resumable as Resumable
     from scraper.sinks import Sink as Sink
     from scraper.sinks import SqliteSink as SqliteSink
 
@@ -76,6 +80,8 @@ _HOMES = {
         "ScraperError",
         "SelectorUnsupported",
         "SinkError",
+        "StateError",
+        "StateRefused",
         "UsageError",
         "WorkerCrashed",
         "WorkerError",
@@ -85,12 +91,12 @@ _HOMES = {
     "scraper.metrics": ["Snapshot", "Statistics"],
     "scraper.model": ["Failure", "Links", "Request", "Response", "Skip"],
     "scraper.offload": ["OffloadPool", "Result"],
-    "scraper.options": ["FetchOptions", "LimitOptions", "OffloadOptions", "PaceOptions", "Resolve"],
+    "scraper.options": ["FetchOptions", "LimitOptions", "OffloadOptions", "PaceOptions", "Resolve", "StateOptions"],
     "scraper.parse.outline": ["outline"],
     "scraper.parse.page": ["Page"],
     "scraper.offload.probe.values": ["ProbeReport"],
     "scraper.probing": ["probe", "probe_now"],
-    "scraper.sinks": ["CsvSink", "JsonLinesSink", "MemorySink", "ParquetSink", "Sink", "SqliteSink"],
+    "scraper.sinks": ["CsvSink", "JsonLinesSink", "MemorySink", "ParquetSink", "Resumable", "Sink", "SqliteSink"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -17,7 +17,7 @@ from scraper.model import Delivery, Extraction, Failure, Lease, Outcome, Request
 from scraper.options import LimitOptions, PaceOptions
 from scraper.steps import Steps
 
-# A request that crawlers died with so often fails instead of being fetched: the last time it was the only one suspected.
+# A request that crawlers died with so often fails and is not fetched: the last time it was the only suspect.
 _TOO_MANY_CRASHES = 3
 # What fetched pages may take while they wait to be parsed: small beside any machine's memory.
 _BACKLOG_BYTES = 64_000_000

@@ -25,6 +25,7 @@ from scraper.frontier.retry import RetryPolicy
 from scraper.frontier.schedule import Entry
 from scraper.frontier.settle import duplicate, is_elsewhere, with_url
 from scraper.frontier.state import schema
+from scraper.frontier.state.identity import CrawlIdentity
 from scraper.frontier.state.store import Store
 from scraper.frontier.state.values import Applied, Change, Found, OutputPart
 from scraper.frontier.stored import more_of
@@ -108,11 +109,12 @@ class DurableFrontier:
 
     def __repr__(self) -> str:
         counts = self.statistics()
-        return f"<DurableFrontier {self._options.path}: {counts.waiting} waiting, {counts.leased} leased, {counts.seen} seen>"
+        told = f"{counts.waiting} waiting, {counts.leased} leased, {counts.seen} seen"
+        return f"<DurableFrontier {self._options.path}: {told}>"
 
     async def open(self, seeds: Sequence[Request]) -> None:
         starts = [urls.canonical(request.url) for request in seeds]
-        self._store = Store(self._options, self._about, starts, self._outputs)
+        self._store = Store(self._options, CrawlIdentity(self._about, sorted(self._outputs), starts))
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="state")
         try:
             opened = await self._in_thread(self._store.open)
@@ -132,8 +134,9 @@ class DurableFrontier:
             await self._commit(Change())
 
     def _clock_s(self) -> float:
-        """The file's time, in seconds since 1970. While a process runs it does not jump, whatever the system's does; and
-        it never runs behind what the file has seen."""
+        """The file's time, in seconds since 1970. While a process runs it does not jump, whatever the system's does,
+        and it never runs behind what the file has seen.
+        """
         return self._clock_start_s + time.monotonic()
 
     async def take_outputs(self) -> tuple[list[OutputPart], list[OutputPart]]:
@@ -200,7 +203,7 @@ class DurableFrontier:
         taken: set[str] = set()
         if led:
             claims = [(url, number) for url, number in led.items() if url is not None]
-            taken = await self._in_thread(self._opened().claims_of_others, claims)
+            taken = await self._in_thread(self._opened().taken_by_others, claims)
         return [self._settle(outcome, led, taken) for outcome in outcomes]
 
     def _settle(self, outcome: Outcome, led: Mapping[str | None, int], taken: set[str]) -> Outcome:
@@ -213,8 +216,8 @@ class DurableFrontier:
             return outcome._replace(state=State.WAITING)
         final_url = outcome.final_url
         if outcome.state is State.DONE and final_url is not None and is_elsewhere(outcome):
-            if final_url in taken or led[final_url] != self._leased[lease.key].number:
-                return duplicate(outcome)
+            is_first = final_url not in taken and led[final_url] == self._leased[lease.key].number
+            return outcome if is_first else duplicate(outcome)
         return outcome
 
     async def commit(self, outcomes: Sequence[Outcome], delivery: Delivery) -> bool:
@@ -339,7 +342,7 @@ class DurableFrontier:
         for each in change.found:
             if each.key == each.url:
                 self._recent.add(each.url, each.depth)
-        self._others_wait = applied.has_free
+        self._others_wait = applied.others_wait
         self._set_due(applied.due_s)
         self._counts.update(applied.counts)
         self._statistics = None
@@ -432,8 +435,9 @@ class DurableFrontier:
         return self._store
 
     async def _in_thread(self, call: Callable[..., T], *values: object) -> T:
-        """Calls the store. A call that was begun comes to its end and is answered; a cancellation that came meanwhile is
-        delivered at the next wait. Otherwise nobody would know what became durable."""
+        """Calls the store. A call that was begun comes to its end and is answered; a cancellation that came meanwhile
+        is delivered at the next wait. Otherwise nobody would know what became durable.
+        """
         assert self._thread is not None
         ended = asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(*values))
         was_cancelled = False

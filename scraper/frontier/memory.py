@@ -53,7 +53,7 @@ class MemoryFrontier:
     async def take_outputs(self) -> tuple[list[OutputPart], list[OutputPart]]:
         return [], []
 
-    async def attend(self, changed: Callable[[], None]) -> None:  # noqa: ARG002
+    async def attend(self, changed: Callable[[], None]) -> None:
         """Nothing happens here but what the crawl does itself."""
 
     def widen(self, url: str) -> None:

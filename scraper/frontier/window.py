@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from scraper import urls
 from scraper.frontier.schedule import Entry, Schedule
 from scraper.frontier.state.values import FIRST, Load, Order, Row, Want
 from scraper.frontier.stored import request_of
-from scraper import urls
 
 # Requests in memory, in all: some 500 bytes each, so 32 MB.
 _ENTRIES = 65_536
@@ -197,8 +197,10 @@ class Window:
         return left
 
     def give_away(self, count: int) -> None:
-        """Leaves so many hosts to other crawlers, those first of which least is under way. What is under way is
-        finished before they go."""
+        """Leaves so many hosts to other crawlers, those first of which least is under way.
+
+        What is under way is finished before they go.
+        """
         for host in sorted(self._hosts.values(), key=lambda host: host.under_way)[:count]:
             if host.waiting and not host.is_given_away:
                 host.is_given_away = True

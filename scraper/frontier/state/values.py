@@ -120,7 +120,7 @@ class Applied(NamedTuple):
         moved: rows of requests that are nearer to a seed than was known.
         loads: what was wanted, and the hosts that were taken.
         counts: by how much counts grew.
-        has_free: hosts wait for somebody to take them.
+        others_wait: hosts wait for somebody to take them.
         due_s: when the first delayed request may be tried; None if there is none.
     """
 
@@ -128,7 +128,7 @@ class Applied(NamedTuple):
     moved: list[Row]
     loads: list[Load]
     counts: Counter[tuple[str, str]]
-    has_free: bool
+    others_wait: bool
     due_s: float | None
 
 

@@ -1,0 +1,139 @@
+"""Who works on a state file: coming, going, dying, and taking the place of the dead."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from scraper.errors import StateRefused
+from scraper.frontier.state import presence
+from scraper.frontier.state.presence import Presence
+from scraper.frontier.state.schema import WAITING
+
+
+class Crew:
+    """The crawlers of a state file, seen from one of them. All calls are made inside transactions.
+
+    Args:
+        path: of the state file.
+        name: of the state file, as messages begin.
+        is_joined: this crawler works together with others that joined.
+    """
+
+    def __init__(self, path: Path, name: str, *, is_joined: bool) -> None:
+        self._path = str(path)
+        self._name = name
+        self._is_joined = is_joined
+        self._beats: dict[int, tuple[int, float]] = {}
+        self._dead: list[int] = []
+        self.number = 0
+        self.presence: Presence | None = None
+
+    def join(self, database: sqlite3.Connection) -> None:
+        """Takes a place on the file.
+
+        Raises:
+            StateRefused: others that live leave none.
+        """
+        rows = database.execute("SELECT number, process, command, is_joined FROM crawlers").fetchall()
+        for number, process, command, is_joined in rows:
+            if not presence.is_alive(self._path, number):
+                self._bury(database, number)
+            elif not self._is_joined:
+                what = "wait for its end, or start both with --join"
+                raise StateRefused(f"{self._name} is in use by process {process} ({command}): {what}")
+            elif not is_joined:
+                what = "it did not join: wait for its end, or start it with --join, too"
+                raise StateRefused(f"{self._name} is in use by process {process} ({command}): {what}")
+        place = database.execute(
+            "INSERT INTO crawlers (process, command, started, is_joined) VALUES (?, ?, ?, ?)",
+            (os.getpid(), _command(), datetime.now(UTC).isoformat(timespec="seconds"), self._is_joined),
+        )
+        assert place.lastrowid is not None
+        self.number = place.lastrowid
+        self.presence = Presence(self._path, self.number)
+
+    def meet(self, database: sqlite3.Connection, now_s: float, patience_s: float) -> None:
+        """Shows that this crawler lives, and takes away the places of those that do not, or do not show it.
+
+        Args:
+            database: in a transaction.
+            now_s: on this process's own clock, which never jumps: no clock is compared with another's.
+            patience_s: how long a crawler may live without showing it.
+        """
+        database.execute("UPDATE crawlers SET beats = beats + 1 WHERE number = ?", (self.number,))
+        others = database.execute("SELECT number, beats FROM crawlers WHERE number <> ?", (self.number,)).fetchall()
+        for number, beats in others:
+            if not presence.is_alive(self._path, number):
+                self._bury(database, number)
+            elif self._is_silent(number, beats, now_s, patience_s):
+                dismiss(database, number)
+        self._beats = {number: self._beats[number] for number, _ in others if number in self._beats}
+
+    def _is_silent(self, crawler: int, beats: int, now_s: float, patience_s: float) -> bool:
+        last_beats, since_s = self._beats.get(crawler, (-1, now_s))
+        if beats != last_beats:
+            self._beats[crawler] = (beats, now_s)
+            return False
+        return now_s - since_s > patience_s
+
+    def _bury(self, database: sqlite3.Connection, crawler: int) -> None:
+        """Hands out again what a dead crawler had, and notes the requests that it died with."""
+        lost = presence.under_way(self._path, crawler)
+        database.execute(
+            "INSERT INTO suspects SELECT value, 1 FROM json_each(?) "
+            "WHERE EXISTS (SELECT 1 FROM requests WHERE number = value) "
+            "ON CONFLICT (request) DO UPDATE SET crashes = crashes + 1",
+            (json.dumps(sorted(set(lost))),),
+        )
+        dismiss(database, crawler)
+        self._dead.append(crawler)
+
+    def clear_away(self) -> None:
+        """Removes the files of the dead, once it is durable that they are."""
+        for crawler in self._dead:
+            presence.forget(self._path, crawler)
+        self._dead.clear()
+
+    def is_alone(self, database: sqlite3.Connection) -> bool:
+        count: int = database.execute("SELECT count(*) FROM crawlers").fetchone()[0]
+        return count == 1
+
+    def has_place(self, database: sqlite3.Connection) -> bool:
+        """Whether this crawler's place is still its own."""
+        return database.execute("SELECT 1 FROM crawlers WHERE number = ?", (self.number,)).fetchone() is not None
+
+    def surplus(self, database: sqlite3.Connection) -> int:
+        """How many hosts this crawler should leave to the one that has the fewest."""
+        hosts: dict[int, int] = dict(
+            database.execute("SELECT c.number, (SELECT count(*) FROM hosts WHERE crawler = c.number) FROM crawlers c")
+        )
+        return max(hosts[self.number] - min(hosts.values()), 0) // 2
+
+    def close(self) -> None:
+        """Gives up the sign of life: what this crawler still had is nobody's fault."""
+        if self.presence is not None:
+            self.presence.close()
+            self.presence = None
+
+
+def dismiss(database: sqlite3.Connection, crawler: int) -> None:
+    """A crawler has no place on the file any more: its hosts are free, its outputs are anybody's."""
+    database.execute(
+        "UPDATE hosts SET crawler = NULL, turn = CASE WHEN EXISTS "
+        f"(SELECT 1 FROM requests WHERE host = hosts.number AND state = {WAITING}) THEN 0 END WHERE crawler = ?",
+        (crawler,),
+    )
+    database.execute("UPDATE outputs SET crawler = NULL WHERE crawler = ?", (crawler,))
+    database.execute("DELETE FROM crawlers WHERE number = ?", (crawler,))
+
+
+def _command() -> str:
+    """What this process was started as, for the message that another one gets."""
+    words = [Path(sys.argv[0] or sys.executable).name, *sys.argv[1:]]
+    return re.sub(r"//[^/@\s]*@", "//", " ".join(words))[:200]  # a password must not be stored
