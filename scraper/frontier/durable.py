@@ -127,7 +127,8 @@ class DurableFrontier:
         for place in opened.scope:
             self._scope.include(place)
         self._clock_start_s = max(time.time(), opened.clock_s) - time.monotonic()
-        await self.add(seeds)
+        places = set(opened.scope)
+        await self.add([request for request, url in zip(seeds, starts, strict=True) if url not in places])
         self._due_s = self._clock_s()  # looks at once for requests whose time has come meanwhile
         self._others_wait = True
         async with self._lock:
@@ -182,6 +183,8 @@ class DurableFrontier:
             self._statistics = None
             request = entry.request if isinstance(entry.request, Request) else Request.plain(entry.request)
             return Lease(request, entry.key, entry.depth, entry.attempts, crashes)
+        if not self._leased and (self._others_wait or self._window.wants()):
+            self._due_changed.set()  # nothing is under way whose commit would load more
         return None
 
     def fetched(self, lease: Lease) -> None:
@@ -232,7 +235,7 @@ class DurableFrontier:
         return True
 
     def _change(self, outcomes: Sequence[Outcome], entries: Sequence[Entry]) -> Change:
-        change = Change(scope=self._widened)
+        change = Change()
         counts = change.counts
         found: dict[str, Found] = {}
         now_s = self._clock_s()
@@ -323,6 +326,8 @@ class DurableFrontier:
             change.counts["depth", "deepest"] += deepest - change.deepest
         self._left += window.take_idle(others_wait=self._others_wait)
         change.left = self._left
+        widened, self._widened = self._widened, []
+        change.scope += widened
         change.wants = window.wants()
         change.room = window.room if self._others_wait or change.found else 0
         change.share = window.share
@@ -332,10 +337,9 @@ class DurableFrontier:
                 change.hosts[each.host] = number
         applied = await self._in_thread(self._opened().commit, change, self._clock_s())
         if applied is None:
+            self._widened += widened
             return None
         self._left = []
-        if change.scope is self._widened:
-            self._widened = []
         window.load(applied.loads)
         window.admit(applied.admitted)
         window.move(applied.moved)

@@ -74,7 +74,7 @@ class Frontier(Protocol):
         """The site has nothing more to do with this lease: its host's slot is free for another."""
 
     def next_ready_s(self) -> float | None:
-        """The time at which a request becomes ready by waiting alone; None if that takes a commit, `add` or `attend`."""
+        """The time at which a request becomes ready by waiting alone; None if it takes a commit, `add` or `attend`."""
 
     async def attend(self, changed: Callable[[], None]) -> None:
         """Runs beside the crawl until it is cancelled; calls `changed` when there may be more to lease."""

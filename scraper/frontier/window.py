@@ -182,8 +182,8 @@ class Window:
         """Hosts that are not worked on any more: nothing of them waits here or is under way.
 
         Args:
-            others_wait: hosts in the file wait for their turn. Then, with no room left, a host that has used up what was
-                loaded of it makes way, and waits for its own next turn: no host starves.
+            others_wait: hosts in the file wait for their turn. Then, with no room left, a host that has used up what
+                was loaded of it makes way, and waits for its own next turn: no host starves.
         """
         self._others_wait = others_wait
         left = []

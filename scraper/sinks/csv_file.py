@@ -102,8 +102,9 @@ class CsvSink:
                 "name the same, or another output"
             )
         self._file.resume(Extent.of(position), is_synced=is_synced)
-        if columns and self._file.extent is not None:
-            self._columns, self._has_header = dict.fromkeys(columns), True
+        if self._file.extent is None:  # a stream: whoever reads it now has seen no header
+            columns = []
+        self._columns, self._has_header = dict.fromkeys(columns or self._named), bool(columns)
 
     def _append(self, records: Sequence[Record]) -> None:
         text = io.StringIO(newline="")

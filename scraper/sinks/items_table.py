@@ -124,7 +124,7 @@ class EnclosedRows:
         self.table = ItemsTable()
 
     def prepare(self, database: sqlite3.Connection) -> None:
-        """Makes the table of columns where there is none. Called once for each opening, before the first insert.
+        """Makes the table of columns where there is none: in a transaction of its own, before the first insert.
 
         Raises:
             OutputRefused: there is a table `items` that is not this crawl's, or it has gone.
@@ -136,8 +136,9 @@ class EnclosedRows:
         found = {name for (name,) in rows}
         if found == {"items"}:
             raise OutputRefused(unknown(f"{self._name}, table items,"))
-        database.execute("CREATE TABLE IF NOT EXISTS item_columns (key TEXT PRIMARY KEY, name TEXT NOT NULL)")
-        if "items" not in found and database.execute("SELECT 1 FROM item_columns").fetchone():
+        if "item_columns" not in found:
+            database.execute("CREATE TABLE item_columns (key TEXT PRIMARY KEY, name TEXT NOT NULL)")
+        elif "items" not in found and database.execute("SELECT 1 FROM item_columns").fetchone():
             raise OutputRefused(f"{self._name} has lost its table items: {START_ANEW}")
 
     def insert(self, database: sqlite3.Connection, records: Sequence[Record]) -> None:
@@ -151,13 +152,15 @@ class EnclosedRows:
             return
         self._load(database)
         known, rest = len(self.table.columns), self.table.rest
+        read, self._read = self._read, None  # of what is not committed yet, nothing is remembered
         self.table.insert(database, records)
         added: list[tuple[str | None, str]] = list(list(self.table.columns.items())[known:])
         if self.table.rest != rest and self.table.rest is not None:
             added.append((None, self.table.rest))
         if added:
-            self._read = None
             database.executemany("INSERT INTO item_columns VALUES (?, ?)", added)
+        else:
+            self._read = read
 
     def _load(self, database: sqlite3.Connection) -> None:
         # As one row, for the GIL's sake; in hexadecimal, because a key may hold whatever would separate it.

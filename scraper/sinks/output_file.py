@@ -89,6 +89,7 @@ class OutputFile:
 
     def open(self) -> None:
         """Raises OSError or OutputRefused."""
+        self._is_resumed = False
         self._raw = self._standard_output() if self.path == "-" else self._file()
         self._is_regular = stat.S_ISREG(os.fstat(self._raw.fileno()).st_mode) and self.path != "-"
 
@@ -137,6 +138,7 @@ class OutputFile:
             raise OutputRefused(changed(self.name))
 
     def _file(self) -> io.FileIO:
+        self._was_created = False
         try:
             raw = io.FileIO(self.path, "x")
         except FileExistsError:

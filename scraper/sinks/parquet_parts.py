@@ -101,15 +101,15 @@ class Parts:
 
     def append(self, records: Sequence[Record]) -> None:
         self._drop_rows_of_whole_parts()
-        lines: list[str] = []
-        for record in records:
-            lines.append(f"{json_text(record.item)}\n")
-            self._group.add(record.item, len(lines[-1]))
+        lines = [f"{json_text(record.item)}\n" for record in records]
+        start = 0
+        for end, (record, line) in enumerate(zip(records, lines, strict=True), 1):
+            self._group.add(record.item, len(line))
             if self._group.is_full:
-                self._append_lines(lines)
+                self._append_lines(lines[start:end])
                 self._write_part()
-                lines = []
-        self._append_lines(lines)
+                start = end
+        self._append_lines(lines[start:])
         self.place = self._at
 
     def finish(self) -> None:

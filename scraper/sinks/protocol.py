@@ -79,6 +79,8 @@ class Resumable(Sink, Protocol):
     async def resume(self, position: str | None, *, is_synced: bool = False) -> None:
         """Check that what the position covers is unchanged, cut what lies beyond, and go on from there.
 
+        After `close` it may be called again.
+
         Args:
             position: as the state holds it; None where the state knows nothing of this output.
             is_synced: each `write` is on the disk itself before it returns, and so survives a loss of power.

@@ -114,6 +114,7 @@ class SqliteSink:
         known = json.loads(position) if position else None
         if known and known["columns"] and not Path(self._path).exists():
             raise OutputRefused(missing(self._name))
+        self._has_started, self._rows, self._table = False, 0, ItemsTable()
         self._open()
         database = self._opened()
         try:

@@ -1,7 +1,7 @@
 """A crawl's side of a sink, with a state, that is killed at every step of it: python -m tests.sinks.killed FOLDER NAME
 
 Makes a folder for each step; in each of them the crawl is killed there, killed again in its next life's first
-step, and then let go to its end.
+step, and then let go to its end. The steps of that last life are in steps.txt there.
 """
 
 import asyncio
@@ -56,16 +56,19 @@ def life(path: Path, *, last_step: int | None) -> bool:
     """Whether a crawl in a process of its own came to its end, and was not killed at a step."""
     child = os.fork()
     if child == 0:
-        steps = itertools.count(1)
+        steps: list[str] = []
 
-        def hook(event: str, _: tuple[Any, ...]) -> None:
-            if event == "scraper.sink" and next(steps) == last_step:
-                os.kill(os.getpid(), signal.SIGKILL)
+        def hook(event: str, arguments: tuple[Any, ...]) -> None:
+            if event == "scraper.sink":
+                steps.append(arguments[0])
+                if len(steps) == last_step:
+                    os.kill(os.getpid(), signal.SIGKILL)
 
         sys.addaudithook(hook)
         status = 1
         try:
             asyncio.run(crawl(path))
+            (path.parent / "steps.txt").write_text(" ".join(steps))
             status = 0
         finally:
             os._exit(status)

@@ -56,6 +56,8 @@ def test_items_are_final_with_the_transaction(path: Path, database: sqlite3.Conn
     insert(rows, database, {"n": 3, "new": 1}, end="ROLLBACK")
     insert(rows, database, {"n": 4})
     assert read(path) == [{"n": 1}, {"n": 2}, {"n": 4}]
+    insert(rows, database, {"new": 5})
+    assert read(path)[3:] == [{"n": None, "new": 5}]
 
 
 def test_no_items_are_no_statement(path: Path, database: sqlite3.Connection) -> None:
@@ -158,8 +160,8 @@ def test_a_value_that_is_not_plain_leaves_nothing_after_the_rollback(path: Path,
     with pytest.raises(SinkError):
         rows.insert(database, records({"new": b"not plain"}))
     database.execute("ROLLBACK")
-    insert(rows, database, {"n": 2})
-    assert read(path) == [{"n": 1}, {"n": 2}]
+    insert(rows, database, {"n": 2, "new": 3})
+    assert read(path) == [{"n": 1, "new": None}, {"n": 2, "new": 3}]
 
 
 def test_keys_without_a_column_have_one_together_in_every_process(
@@ -225,6 +227,15 @@ async def test_a_resumed_table_keeps_the_column_of_further_keys(path: Path) -> N
     position = await resumed(path, None, records({f"k{n}": n for n in range(1_001)}))
     await resumed(path, position, records({"k1000": 5}))
     assert [row["_other"] for row in read(path)] == ['{"k1000":1000}', '{"k1000":5}']
+
+
+@pytest.mark.parametrize(("is_synced", "level"), [(True, 3), (False, 2)])
+async def test_a_synced_table_syncs_the_end_of_its_journal_too(path: Path, is_synced: bool, level: int) -> None:
+    sink = SqliteSink(path)
+    await sink.resume(None, is_synced=is_synced)
+    assert sink._database is not None
+    assert sink._database.execute("PRAGMA synchronous").fetchone() == (level,)
+    await sink.close()
 
 
 async def test_columns_of_rows_that_were_cut_are_taken_again(path: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from scraper.errors import StateRefused
 from scraper.frontier.state import presence
 from scraper.frontier.state.presence import Presence
-from scraper.frontier.state.schema import WAITING
+from scraper.frontier.state.schema import DELAYED, WAITING
 
 
 class Crew:
@@ -87,7 +87,7 @@ class Crew:
         lost = presence.under_way(self._path, crawler)
         database.execute(
             "INSERT INTO suspects SELECT value, 1 FROM json_each(?) "
-            "WHERE EXISTS (SELECT 1 FROM requests WHERE number = value) "
+            f"WHERE EXISTS (SELECT 1 FROM requests WHERE number = value AND state IN ({WAITING}, {DELAYED})) "
             "ON CONFLICT (request) DO UPDATE SET crashes = crashes + 1",
             (json.dumps(sorted(set(lost))),),
         )
