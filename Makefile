@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format lock test-all bench bench-peers bench-fetch bench-handoff bench-urljoin bench-metrics gil-table roofline-matrix auto-matrix probe-matrix bench-hostile clean
+.PHONY: demo test check format lock test-all bench bench-peers bench-fetch bench-handoff bench-urljoin bench-metrics gil-table roofline-matrix auto-matrix probe-matrix bench-hostile bench-frontier bench-durability kill-loop kill-real clean
 
 demo: $(READY)  ## the local site, one crawl a strategy, a table and a report in out/demo.html
 	$(BIN)/scraper demo
@@ -86,6 +86,18 @@ probe-matrix: $(READY)  ## the probe on functions of known nature; half an hour
 
 bench-hostile: $(READY)  ## a crawl whose handler loops, crashes and allocates: everything else ends, the loop stays on time
 	$(BIN)/python -m benchmarks.hostile
+
+bench-frontier: $(READY)  ## a state file of up to ten million URLs: dedup, memory, reopening, crawling; half an hour
+	$(BIN)/python -m benchmarks.frontier --json out/bench-frontier.json --svg out/bench-frontier.svg $(ARGS)
+
+bench-durability: $(READY)  ## pages/s with a state file beside none, on a real site
+	$(BIN)/python -m benchmarks.durability_cost $(ARGS)
+
+kill-loop: $(READY)  ## N crawls' worth of kills at random moments and at every step of a commit, judged by the server's log
+	$(BIN)/python -m benchmarks.kill_loop --kills $(or $(N),1000) $(ARGS)
+
+kill-real: $(READY)  ## a crawl of 2,667 real pages killed ten times, its output beside that of an undisturbed one
+	$(BIN)/python -m benchmarks.real_kills $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-* out .mypy_cache .ruff_cache .pytest_cache

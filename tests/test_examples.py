@@ -42,6 +42,12 @@ def test_own_handler() -> None:
     assert re.match(r"\d+ prices from \d+ pages", lines[-1])
 
 
+def test_durable_crawl() -> None:
+    lines = run("durable_crawl.py").splitlines()
+    assert lines.count("killed") == 3
+    assert lines[-1] == "500 items of 500 pages in the file"
+
+
 def test_offload_only() -> None:
     assert "1996 documents" in run("offload_only.py")
 
