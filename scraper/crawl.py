@@ -229,6 +229,7 @@ class Crawl:
             InvalidURL: a seed cannot be fetched.
         """
         self._pages_ended = self._pages_ended_so_far()
+        self._stop_if_enough()
         timer = None
         if self._limits.max_time_s is not None:
             timer = asyncio.get_running_loop().call_later(self._limits.max_time_s, self.stop, "max_time")
@@ -414,11 +415,14 @@ class Crawl:
         cpu_s = self._steps.cpu_s - started_cpu_s
         self._committing = 0
         self._recorder.committed(len(batch), time.perf_counter() - started_s, cpu_s)
+        self._stop_if_enough()
+        self._committed.set()
+        self._changed.set()
+
+    def _stop_if_enough(self) -> None:
         max_pages = self._limits.max_pages
         if max_pages is not None and self._pages_ended >= max_pages:
             self.stop("max_pages")
-        self._committed.set()
-        self._changed.set()
 
     async def _finish(self, settled: Sequence[Outcome], delivery: Delivery) -> bool:
         if not await self._frontier.commit(settled, delivery):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -81,5 +82,19 @@ def panics(page: Page) -> None:
 def stuck_on_seven(page: Page) -> Iterator[Any]:
     while page.url.endswith("/7"):
         time.sleep(0.01)
+    yield {"url": page.url}
+    yield Links(tuple(page.links()))
+
+
+def crashes_on_seven(page: Page) -> Iterator[Any]:
+    if page.url.endswith("/7"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    yield {"url": page.url}
+    yield Links(tuple(page.links()))
+
+
+def kills_its_parent_on_seven(page: Page) -> Iterator[Any]:
+    if page.url.endswith("/7"):
+        os.kill(os.getppid(), signal.SIGKILL)
     yield {"url": page.url}
     yield Links(tuple(page.links()))
