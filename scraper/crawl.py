@@ -155,7 +155,7 @@ class Crawl:
         self._backlog_bytes = 0
         self._ended: list[Outcome] = []
         self._committing = 0
-        self._pages_ended = 0
+        self._pages_before = self._pages_ended = 0
         self._changed = asyncio.Event()
         self._commit_due = asyncio.Event()
         self._commit_timer: asyncio.TimerHandle | None = None
@@ -180,6 +180,11 @@ class Crawl:
     def in_flight(self) -> int:
         """Requests that were leased and are not committed."""
         return self._fetching + self._backlog_pages + len(self._ended) + self._committing
+
+    @property
+    def pages(self) -> int:
+        """Pages that this run brought to an end, done or failed."""
+        return self._pages_ended - self._pages_before
 
     @property
     def fetching(self) -> int:
@@ -228,7 +233,7 @@ class Crawl:
             SinkError: an output failed; what was committed before is kept.
             InvalidURL: a seed cannot be fetched.
         """
-        self._pages_ended = self._pages_ended_so_far()
+        self._pages_before = self._pages_ended = self._pages_ended_so_far()
         self._stop_if_enough()
         timer = None
         if self._limits.max_time_s is not None:

@@ -16,7 +16,7 @@ from scraper import urls
 from scraper.crawl import Crawl
 from scraper.errors import HandlerNotImportable, InvalidOption, NotRunning, UsageError
 from scraper.fetch import AioFetcher, Fetcher
-from scraper.frontier import DurableFrontier, Frontier, FrontierStatistics, MemoryFrontier
+from scraper.frontier import DurableFrontier, Frontier, MemoryFrontier
 from scraper.frontier.retry import RetryPolicy
 from scraper.handlers import import_under_way, name_of
 from scraper.metrics import LagMeter, LagStatistics, LiveVerdict, Load, Recorder, Snapshot, Statistics, Usage, judge
@@ -274,7 +274,6 @@ class _Run:
         self._pace = pace
         self._scope = Scope(limits.scope)
         self._frontier = self._make_frontier(state, limits)
-        self._before: FrontierStatistics | None = None
         self._recorder = Recorder()
         self._lag = LagMeter(self._recorder.clock, self._on_tick)
         self._live = LiveVerdict()
@@ -303,7 +302,12 @@ class _Run:
         depth = None if limits.max_depth is None else str(limits.max_depth)
         return DurableFrontier(
             state,
-            about={"handler": self._parsing.title, "scope": limits.scope, "max-depth": depth},
+            about={
+                "handler": self._parsing.title,
+                "scope": limits.scope,
+                "max-depth": depth,
+                "failures": self._output.failures_name,
+            },
             outputs=self._output.names,
             scope=self._scope,
             per_host=self._pace.per_host,
@@ -316,7 +320,6 @@ class _Run:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._frontier.aclose)
             await self._frontier.open(first)
-            self._before = self._frontier.statistics()
             await self._parsing.prepare()
             stack.push_async_callback(self._output.close)
             await self._commit(await self._output.open(*await self._frontier.take_outputs()))
@@ -355,7 +358,7 @@ class _Run:
     def _sample(self) -> None:
         counts = self._frontier.statistics()
         usage = self._recorder.usage(
-            pages=self._pages(counts),
+            pages=self.crawl.pages,
             lag=self._lag,
             sink_wall_s=self.crawl.sink_s,
             sink_cpu_s=self._output.loop_cpu_s,
@@ -391,7 +394,7 @@ class _Run:
             items=counts.items,
             bytes=counts.bytes,
             elapsed_s=elapsed_s,
-            pages_per_s=self._pages(counts) / elapsed_s,
+            pages_per_s=self.crawl.pages / elapsed_s,
             cpu_s=recorder.process_cpu_s + (worker_cpu_s if in_processes else 0.0),
             parser=self._parsing.parser,
             executor=self._parsing.pool.executor,
@@ -407,11 +410,6 @@ class _Run:
             series=recorder.series(),
             stopped=self.crawl.stopped,
         )
-
-    def _pages(self, counts: FrontierStatistics) -> int:
-        """Pages that came to an end in this run."""
-        before = self._before
-        return counts.done + counts.failed - (0 if before is None else before.done + before.failed)
 
     def _load(self, used: Usage) -> Load:
         busiest = max(self._parsing.strategies(), key=lambda strategy: strategy.pages, default=None)

@@ -14,6 +14,7 @@ from scraper.options import (
     EXECUTORS,
     PARSERS,
     SCOPES,
+    SYNCHRONOUS,
     FetchOptions,
     LimitOptions,
     OffloadOptions,
@@ -48,7 +49,9 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("limits")
     group.add_argument("--concurrency", type=int, default=32, metavar="N", help="requests under way (default: 32)")
     group.add_argument("--per-host", type=int, default=8, metavar="N", help="of these to one host (default: 8)")
-    group.add_argument("--max-pages", type=int, metavar="N", help="stop after N pages that are done or failed")
+    group.add_argument(
+        "--max-pages", type=int, metavar="N", help="stop after N pages that are done or failed, over all runs"
+    )
     group.add_argument("--max-depth", type=int, metavar="N", help="links followed from a seed")
     group.add_argument("--max-time", type=float, metavar="S", help="stop after S seconds, as Ctrl-C does")
     group.add_argument("--scope", default="host", metavar="NAME", help=f"{' | '.join(SCOPES)} (default: host)")
@@ -74,20 +77,29 @@ def add_state(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--retry-failed", action="store_true", help="try pages again that failed in earlier runs")
     group.add_argument(
         "--synchronous",
-        default=StateOptions(path="-").synchronous,
         metavar="NAME",
-        help="normal survives a killed process, full also a loss of power (default: normal)",
+        help=f"{' | '.join(SYNCHRONOUS)}: survive a killed process, or also a loss of power (default: normal)",
     )
 
 
 def state_options(parsed: argparse.Namespace) -> StateOptions | None:
+    """What `add_state` added; None for a crawl without a state.
+
+    Raises:
+        InvalidOption: an option of the state without one.
+    """
     if parsed.state is None:
-        for name in ("join", "retry_failed"):
+        for name in ("join", "retry_failed", "synchronous"):
             if getattr(parsed, name):
                 raise InvalidOption(f"--{name.replace('_', '-')} needs --state FILE")
         return None
+    if parsed.state == "-":
+        raise InvalidOption("--state is read as well as written, so it cannot be standard output: name a file")
     return StateOptions(
-        path=parsed.state, join=parsed.join, retry_failed=parsed.retry_failed, synchronous=parsed.synchronous
+        path=parsed.state,
+        join=parsed.join,
+        retry_failed=parsed.retry_failed,
+        synchronous=parsed.synchronous or StateOptions(path=parsed.state).synchronous,
     )
 
 

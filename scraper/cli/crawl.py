@@ -8,8 +8,9 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +19,14 @@ from scraper.cli import arguments
 from scraper.cli.environment import describe_environment
 from scraper.cli.running import Interrupts, run
 from scraper.cli.series import time_points
+from scraper.cli.watched import FirstFailures, Watched
 from scraper.crawler import Crawler
-from scraper.errors import InvalidURL, ScraperError, SinkError, UsageError, WorkerStartFailed
-from scraper.report import (
-    CrawlReport,
-    FailedPage,
-    ProgressDisplay,
-    console_for,
-    print_summary,
-    render_crawl,
-)
-from scraper.sinks import JsonLinesSink, Record, Sink, sink_for, warnings_of
+from scraper.errors import InvalidURL, ScraperError, SinkError, StateRefused, UsageError, WorkerStartFailed
+from scraper.frontier.state.reading import StateReader, StateSummary
+from scraper.metrics import Snapshot
+from scraper.report import CrawlReport, ProgressDisplay, console_for, print_summary, render_crawl
+from scraper.report.terminal import print_resumption
+from scraper.sinks import JsonLinesSink, Resumable, sink_for, warnings_of
 
 
 def add_command(commands: Any) -> None:
@@ -49,12 +47,11 @@ def add_command(commands: Any) -> None:
 
 def _run(parsed: argparse.Namespace) -> int:
     seeds = [*_checked(parsed.urls), *_from_file(parsed.urls_file)]
+    _check_files(parsed)
     state = arguments.state_options(parsed)
     if not seeds and (state is None or not Path(state.path).exists()):
         raise UsageError("nothing to crawl: give at least one URL, or --urls FILE")
-    for option in ("failures", "stats", "report"):
-        arguments.check_writable(f"--{option}", getattr(parsed, option))
-    arguments.check_distinct({f"--{o}": getattr(parsed, o) for o in ("output", "failures", "stats", "report")})
+    before = None if state is None else _before(state.path, must_hold=not seeds)
     crawler = Crawler(
         arguments.handler_name(parsed.handler),
         parser=parsed.parser,
@@ -64,22 +61,54 @@ def _run(parsed: argparse.Namespace) -> int:
         limits=arguments.limit_options(parsed),
         state=state,
     )
-    return run(_Command(parsed, crawler, seeds).run())
+    return run(_Command(parsed, crawler, seeds, before).run())
+
+
+def _check_files(parsed: argparse.Namespace) -> None:
+    for option in ("failures", "stats", "report"):
+        arguments.check_writable(f"--{option}", getattr(parsed, option))
+    paths = {f"--{option}": getattr(parsed, option) for option in ("output", "failures", "stats", "report")}
+    arguments.check_distinct(paths)
+    output = paths.pop("--output")
+    if parsed.state and output and _is_same_file(output, parsed.state) and Path(output).suffix.lower() != ".sqlite":
+        raise UsageError(f"--state and --output name the same file, {output}: only a .sqlite holds both")
+    arguments.check_distinct({"--state": parsed.state, **paths})
+
+
+def _before(path: str | PathLike[str], *, must_hold: bool) -> StateSummary | None:
+    """The crawl as earlier runs left it; None where the file does not hold one, of which the crawl will say more.
+
+    Raises:
+        StateRefused: it does not, and it must.
+    """
+    try:
+        with StateReader(path) as state:
+            return state.summary()
+    except StateRefused:
+        if must_hold:
+            raise
+        return None
 
 
 class _Command:
     """One crawl from the command line, from its progress to its files."""
 
-    def __init__(self, parsed: argparse.Namespace, crawler: Crawler, seeds: Sequence[str]) -> None:
+    def __init__(
+        self, parsed: argparse.Namespace, crawler: Crawler, seeds: Sequence[str], before: StateSummary | None
+    ) -> None:
         self._parsed = parsed
         self._crawler = crawler
         self._seeds = seeds
-        self._sinks = [sink_for(parsed.output)] if parsed.output else []
-        self._failures = _Failures(JsonLinesSink(parsed.failures) if parsed.failures else None)
+        self._before = before if before is not None and before.seen else None
+        self._output = sink_for(parsed.output) if parsed.output else None
+        if parsed.join and isinstance(self._output, Resumable) and not _is_same_file(parsed.output, parsed.state):
+            self._output = Watched(self._output)
+        self._first_failures = FirstFailures()
         self._console = console_for(sys.stderr, is_quiet=parsed.quiet)
 
     async def run(self) -> int:
-        crawler = self._crawler
+        crawler, parsed, first = self._crawler, self._parsed, self._first_failures
+        failures = Watched(JsonLinesSink(parsed.failures), first.take) if parsed.failures else first
         interrupts = Interrupts(self._stop)
         try:
             # What a handler prints in this process must not stand among the items, and in worker processes it does not.
@@ -87,9 +116,9 @@ class _Command:
                 async with crawler:
                     await crawler.run(
                         *self._seeds,
-                        sinks=self._sinks,
-                        failures=self._failures,
-                        on_snapshot=None if self._parsed.quiet else progress.update,
+                        sinks=[] if self._output is None else [self._output],
+                        failures=failures,
+                        on_snapshot=None if parsed.quiet else progress,
                     )
         except asyncio.CancelledError:
             if interrupts.signal is None:
@@ -97,7 +126,7 @@ class _Command:
         except (UsageError, WorkerStartFailed):
             raise
         except ScraperError:
-            self._tell()
+            self._tell(has_failed=True)
             raise
         self._tell()
         return interrupts.status
@@ -106,60 +135,72 @@ class _Command:
         self._crawler.stop(reason)
         self._console.print("Finishing what is under way. Once more stops at once.")
 
-    def _progress(self) -> ProgressDisplay:
+    @contextmanager
+    def _progress(self) -> Iterator[Callable[[Snapshot], None]]:
         # Items that scroll through the same terminal would be torn by lines that are redrawn.
         shares_terminal = self._parsed.output == "-" and sys.stdout.isatty()
-        return ProgressDisplay(self._console, is_live=False if shares_terminal else None)
+        before, again = self._before, 0
+        if before is not None and self._parsed.retry_failed:
+            again = before.failed
+        ended = 0 if before is None else before.done + before.failed - again
+        display = ProgressDisplay(self._console, is_live=False if shares_terminal else None, ended_before=ended)
+        is_told = before is None
 
-    def _tell(self) -> None:
+        def update(snapshot: Snapshot) -> None:
+            nonlocal is_told
+            if before is not None and not is_told:  # only now it is certain that the crawl was not refused
+                is_told = True
+                print_resumption(
+                    self._console,
+                    self._parsed.state,
+                    seen=before.seen,
+                    done=before.done,
+                    waiting=before.waiting + again,
+                )
+            display.update(snapshot)
+
+        with display:
+            yield update
+
+    def _tell(self, *, has_failed: bool = False) -> None:
         """Prints the summary, and writes the statistics and the report."""
         statistics = self._crawler.statistics
         if statistics is None:
             return
-        parsed, stats = self._parsed, statistics.to_dict()
-        warnings = tuple(warning for sink in self._sinks for warning in warnings_of(sink))
-        print_summary(self._console, stats, output=parsed.output, failed_pages=self._failures.first, warnings=warnings)
+        parsed, before, first = self._parsed, self._before, self._first_failures.pages
+        stats = {**statistics.to_dict(), "state": parsed.state, "resumed": before is not None}
+        written = self._output.written if isinstance(self._output, Watched) else self._output
+        output = written.output if isinstance(written, Resumable) else parsed.output
+        warnings = () if written is None else warnings_of(written)
+        print_summary(
+            self._console,
+            stats,
+            output=output,
+            failed_pages=first,
+            warnings=warnings,
+            done_before=0 if before is None else before.done,
+            is_shared=parsed.join,
+            has_failed=has_failed,
+        )
         if parsed.stats:
             _write("--stats", parsed.stats, json.dumps(stats, indent=2) + "\n")
         if parsed.report:
+            seeds = self._seeds or (() if before is None else before.seeds)
             report = CrawlReport(
-                title=urls.without_credentials(self._seeds[0]),
+                title=urls.without_credentials(seeds[0]) if seeds else parsed.state,
                 command=_command_line(),
                 stats=stats,
                 series=time_points(statistics.series),
                 environment=describe_environment(),
-                failed_pages=self._failures.first,
-                output=parsed.output,
+                failed_pages=first,
+                output=output,
                 warnings=warnings,
             )
             _write("--report", parsed.report, render_crawl(report))
 
 
-class _Failures:
-    """The failures' output, if there is one, and the first few of them for the summary."""
-
-    _SHOWN = 5
-
-    def __init__(self, sink: Sink | None) -> None:
-        self._sink = sink
-        self.first: tuple[FailedPage, ...] = ()
-
-    async def open(self) -> None:
-        if self._sink is not None:
-            await self._sink.open()
-
-    async def write(self, records: Sequence[Record]) -> None:
-        room = self._SHOWN - len(self.first)
-        self.first += tuple(
-            FailedPage(record.url, record.item["stage"], record.item["reason"], record.item["detail"])
-            for record in records[: max(room, 0)]
-        )
-        if self._sink is not None:
-            await self._sink.write(records)
-
-    async def close(self) -> None:
-        if self._sink is not None:
-            await self._sink.close()
+def _is_same_file(one: str, other: str) -> bool:
+    return Path(one).resolve() == Path(other).resolve()
 
 
 def _command_line() -> str:

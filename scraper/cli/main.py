@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 import scraper
-from scraper.cli import bench, crawl, demo, probe
+from scraper.cli import bench, crawl, demo, probe, state
 from scraper.errors import ScraperError, UsageError, WorkerStartFailed
 
 REFUSED = 2  # nothing was fetched: change the command and try again
@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"scraper {scraper.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
     crawl.add_command(commands)
+    state.add_command(commands)
     demo.add_command(commands)
     probe.add_command(commands)
     bench.add_command(commands)

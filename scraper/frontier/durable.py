@@ -52,6 +52,9 @@ _PATIENCE_S = 30.0
 # `wake` again at once would find the clock where it was.
 _LEAST_SLEEP_S = 0.001
 
+# Where the authority of a canonical URL has begun, in http:// as in https://.
+_AFTER_SCHEME = len("https://")
+
 _ENDS = {State.DONE: schema.DONE, State.FAILED: schema.FAILED, State.SKIPPED: schema.SKIPPED}
 
 
@@ -268,17 +271,20 @@ class DurableFrontier:
     ) -> None:
         for reason, count in outcome.dropped:
             counts["dropped", reason] += count
-        duplicates = 0
-        recent = self._recent
-        for url in outcome.links:  # the hot path: most links of most pages are known already
-            if recent.knows(url, depth):
-                duplicates += 1
-            elif (other := found.get(url)) is not None:
+        unmet = self._recent.unmet(outcome.links, depth)
+        duplicates = len(outcome.links) - len(unmet)
+        hosts: dict[str, str] = {}
+        for url in unmet:
+            if (other := found.get(url)) is not None:
                 duplicates += 1
                 if depth < other.depth:
                     found[url] = other._replace(depth=depth)
             elif self._may_enter(url, depth, counts):
-                found[url] = Found(url, url, urls.host_port(url), depth)
+                origin = url[: url.index("/", _AFTER_SCHEME)]
+                host = hosts.get(origin)
+                if host is None:
+                    host = hosts[origin] = urls.host_port(url)
+                found[url] = Found(url, url, host, depth)
         for request in outcome.requests:
             if self._may_enter(request.url, depth, counts):
                 new = self._found(request, depth)
@@ -320,10 +326,6 @@ class DurableFrontier:
     async def _commit(self, change: Change) -> Applied | None:
         """One transaction, and what came of it taken into memory. The lock is held."""
         window = self._window
-        change.deepest = self._counts["depth", "deepest"]
-        deepest = max((each.depth for each in change.found), default=0)
-        if deepest > change.deepest:
-            change.counts["depth", "deepest"] += deepest - change.deepest
         self._left += window.take_idle(others_wait=self._others_wait)
         change.left = self._left
         widened, self._widened = self._widened, []
@@ -331,10 +333,10 @@ class DurableFrontier:
         change.wants = window.wants()
         change.room = window.room if self._others_wait or change.found else 0
         change.share = window.share
-        for each in change.found:
-            number = window.number_of(each.host)
+        for host in {each.host for each in change.found}:
+            number = window.number_of(host)
             if number is not None:
-                change.hosts[each.host] = number
+                change.hosts[host] = number
         applied = await self._in_thread(self._opened().commit, change, self._clock_s())
         if applied is None:
             self._widened += widened

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 # Of each of two generations: some 250 bytes a URL, so at most 33 MB.
 _GENERATION = 65_536
 
@@ -16,20 +18,26 @@ class Recent:
         self._young: dict[str, int] = {}
         self._old: dict[str, int] = {}
 
-    def knows(self, url: str, depth: int) -> bool:
-        """Whether the URL is known, and not for a larger depth than this."""
-        found = self._young.get(url)
-        if found is None:
-            found = self._old.get(url)
-            if found is None:
-                return False
-            self._add(url, found)
-        return found <= depth
+    def unmet(self, urls: Iterable[str], depth: int) -> list[str]:
+        """Of URLs that were found at this depth: those that are not known, or for a larger depth only; in their order.
+
+        It is the hot path of a crawl, so one call for all links of a page.
+        """
+        young, found = self._young, []
+        for url in urls:
+            known = young.get(url)
+            if known is None:
+                known = self._old.get(url)
+                if known is None:
+                    found.append(url)
+                    continue
+                self.add(url, known)
+                young = self._young
+            if known > depth:
+                found.append(url)
+        return found
 
     def add(self, url: str, depth: int) -> None:
-        self._add(url, depth)
-
-    def _add(self, url: str, depth: int) -> None:
         if len(self._young) >= _GENERATION:
             self._old, self._young = self._young, {}
         self._young[url] = depth

@@ -18,17 +18,17 @@ def more_of(request: Request) -> str | None:
     """
     rest = {
         "handler": request.handler,
-        "method": request.method,
-        "headers": [list(pair) for pair in request.headers],
+        "method": None if request.method == "GET" else request.method,
+        "headers": [list(pair) for pair in request.headers] or None,
         "body": None if request.body is None else base64.b64encode(request.body).decode(),
         "data": request.data,
         "dedup_key": request.dedup_key,
-        "accept": list(request.accept),
+        "accept": list(request.accept) or None,
     }
-    said = {name: value for name, value in rest.items() if value not in (None, [], "GET")}
+    said = {name: value for name, value in rest.items() if value is not None}
     try:
         return json.dumps(said, separators=(",", ":")) if said else None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         shown = urls.without_credentials(request.url)
         raise UsageError(f"the data of the request for {shown} cannot be stored as JSON: {error}") from error
 

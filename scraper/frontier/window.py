@@ -18,7 +18,7 @@ from scraper.frontier.schedule import Entry, Schedule
 from scraper.frontier.state.values import FIRST, Load, Order, Row, Want
 from scraper.frontier.stored import request_of
 
-# Requests in memory, in all: some 500 bytes each, so 32 MB.
+# Requests in memory, in all: some 500 bytes each, so 32 MB; for a moment up to twice as many.
 _ENTRIES = 65_536
 # Of one host: enough that it is loaded twice a second at most, at a thousand pages a second.
 _MOST_OF_A_HOST = 1_024
@@ -56,17 +56,17 @@ class Window:
         self._hosts: dict[str, _Host] = {}
         self._names: dict[int, str] = {}
         self._under_way: dict[int, Entry] = {}
+        self._waiting = 0
         self._thin: set[str] = set()
         self._idle: set[str] = set()
-        self._others_wait = False
+        self._makes_way = False
 
     def __repr__(self) -> str:
-        waiting = sum(len(host.waiting) for host in self._hosts.values())
-        return f"<Window {waiting} waiting, {len(self._under_way)} under way, {len(self._hosts)} hosts>"
+        return f"<Window {self._waiting} waiting, {len(self._under_way)} under way, {len(self._hosts)} hosts>"
 
     def __len__(self) -> int:
-        """Hosts at work."""
-        return len(self._hosts)
+        """Hosts with requests that wait or are under way."""
+        return len(self._hosts) - sum(self._hosts[name].horizon is None for name in self._idle)
 
     @property
     def under_way(self) -> int:
@@ -79,8 +79,8 @@ class Window:
 
     @property
     def room(self) -> int:
-        """How many more hosts may be worked on."""
-        return self._most_hosts - len(self._hosts)
+        """How many more hosts may be taken at once: what is loaded of them together is bounded too."""
+        return min(self._most_hosts - len(self._hosts), max(_ENTRIES // self.share, 1))
 
     def number_of(self, host: str) -> int | None:
         """The file's number of a host at work."""
@@ -94,6 +94,7 @@ class Window:
             return None
         host = self._hosts[entry.host]
         del host.waiting[entry.number]
+        self._waiting -= 1
         host.under_way += 1
         entry.holds_slot = True
         self._under_way[entry.number] = entry
@@ -133,6 +134,7 @@ class Window:
                     self._take(host, row)
                     if len(host.waiting) > 2 * self.share:
                         self._trim(host)
+        self._keep_bound()
 
     def move(self, rows: Iterable[Row]) -> None:
         """Requests are nearer to a seed than was known."""
@@ -167,6 +169,8 @@ class Window:
                 if 2 * len(host.waiting) >= self.share:
                     self._thin.discard(name)
             self._look_at(host)
+        self._makes_way = False  # until the next commit looks anew
+        self._keep_bound()
 
     def wants(self) -> list[Want]:
         """Hosts of which more is to be loaded."""
@@ -174,7 +178,7 @@ class Window:
         found = []
         for name in self._thin:
             host = self._hosts[name]
-            if host.horizon is not None and not host.is_given_away and not self._makes_way():
+            if host.horizon is not None and not host.is_given_away and not self._makes_way:
                 found.append(Want(host.number, host.horizon, max(share - len(host.waiting), 1)))
         return found
 
@@ -185,11 +189,11 @@ class Window:
             others_wait: hosts in the file wait for their turn. Then, with no room left, a host that has used up what
                 was loaded of it makes way, and waits for its own next turn: no host starves.
         """
-        self._others_wait = others_wait
+        self._makes_way = others_wait and self.room <= 0  # the places of those that leave go to others too
         left = []
         for name in list(self._idle):
             host = self._hosts[name]
-            if host.horizon is None or host.is_given_away or self._makes_way():
+            if host.horizon is None or host.is_given_away or self._makes_way:
                 left.append(host.number)
                 del self._hosts[name], self._names[host.number]
                 self._thin.discard(name)
@@ -197,19 +201,17 @@ class Window:
         return left
 
     def give_away(self, count: int) -> None:
-        """Leaves so many hosts to other crawlers, those first of which least is under way.
-
-        What is under way is finished before they go.
+        """Leaves so many hosts to other crawlers, those first of which least is under way. What is under way is
+        finished before they go; until then they count.
         """
-        for host in sorted(self._hosts.values(), key=lambda host: host.under_way)[:count]:
-            if host.waiting and not host.is_given_away:
-                host.is_given_away = True
-                self._schedule.discard(host.name, host.waiting.values())
-                host.waiting = {}
-                self._look_at(host)
-
-    def _makes_way(self) -> bool:
-        return self._others_wait and self.room <= 0
+        going = sum(host.is_given_away for host in self._hosts.values())
+        can_go = [host for host in self._hosts.values() if host.waiting and not host.is_given_away]
+        for host in sorted(can_go, key=lambda host: host.under_way)[: max(count - going, 0)]:
+            host.is_given_away = True
+            self._schedule.discard(host.name, host.waiting.values())
+            self._waiting -= len(host.waiting)
+            host.waiting = {}
+            self._look_at(host)
 
     def _take(self, host: _Host, row: Row) -> None:
         if row.number in self._under_way or row.number in host.waiting:
@@ -218,6 +220,7 @@ class Window:
 
     def _wait(self, host: _Host, entry: Entry) -> None:
         host.waiting[entry.number] = entry
+        self._waiting += 1
         self._idle.discard(host.name)
         self._schedule.push(entry)
 
@@ -225,11 +228,19 @@ class Window:
         if not host.waiting and not host.under_way:
             self._idle.add(host.name)
 
+    def _keep_bound(self) -> None:
+        """Each host keeps less when there are more of them."""
+        if self._waiting > 2 * _ENTRIES:
+            for host in self._hosts.values():
+                if len(host.waiting) > self.share:
+                    self._trim(host)
+
     def _trim(self, host: _Host) -> None:
         """Leaves to the file what is far behind."""
         in_order = sorted(host.waiting.values(), key=_order)
-        keep = in_order[: self.share]
-        self._schedule.discard(host.name, in_order[self.share :])
+        keep, rest = in_order[: self.share], in_order[self.share :]
+        self._schedule.discard(host.name, rest)
+        self._waiting -= len(rest)
         host.waiting = {entry.number: entry for entry in keep}
         host.horizon = _order(keep[-1])
 

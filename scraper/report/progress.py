@@ -57,9 +57,12 @@ class ProgressDisplay:
         console: standard error's, so that items on standard output stay clean.
         title: what runs, in front of the numbers.
         is_live: redrawn lines; None where the console is a terminal.
+        ended_before: pages that were done or failed in earlier runs, which say nothing of this one's pace.
     """
 
-    def __init__(self, console: Console, *, title: str = "", is_live: bool | None = None) -> None:
+    def __init__(
+        self, console: Console, *, title: str = "", is_live: bool | None = None, ended_before: int = 0
+    ) -> None:
         self._console = console
         self._title = one_line(title, at_most=60)
         self._has_blocks = "utf" in console.encoding.lower()
@@ -70,7 +73,7 @@ class ProgressDisplay:
         self._rates: deque[float] = deque(maxlen=_RECENT)
         self._lags_ms: deque[float] = deque(maxlen=_RECENT)
         self._shown_s = 0.0
-        self._shown_ended = 0
+        self._shown_ended = ended_before
         self._worst_lag_ms = 0.0
 
     def __enter__(self) -> Self:

@@ -6,6 +6,7 @@ are taken out on the way in. Colours follow the console's own judgement (no term
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import IO, Any
@@ -59,6 +60,9 @@ def print_summary(
     output: str | None = None,
     failed_pages: Sequence[FailedPage] = (),
     warnings: Sequence[str] = (),
+    done_before: int = 0,
+    is_shared: bool = False,
+    has_failed: bool = False,
 ) -> None:
     """A crawl's end in plain words.
 
@@ -68,42 +72,105 @@ def print_summary(
         output: where the items are; None if nowhere.
         failed_pages: the first few, as examples.
         warnings: sentences about the output.
+        done_before: pages that were done in earlier runs; the numbers count them.
+        is_shared: other crawlers worked on the same state, and the numbers count theirs.
+        has_failed: the crawl ended with an error.
     """
     lines = [
-        *_ends(stats),
-        *_harvest(stats, output),
-        *_reasons("Failed", stats.get("failures") or {}, "red"),
-        *(Text(f"      {_cut(page.url)}  {_cut(page.detail or page.reason)}") for page in failed_pages[:_MOST_PAGES]),
-        *_reasons("Skipped", stats.get("skips") or {}, "yellow"),
+        *_ends(stats, done_before, is_shared=is_shared, has_failed=has_failed),
+        *_harvest(stats, output, is_shared=is_shared),
+        *reason_lines("Failed", stats.get("failures") or {}, "red"),
+        *(
+            unbroken(f"      {_cut(page.url)}  {_cut(page.detail or page.reason)}")
+            for page in failed_pages[:_MOST_PAGES]
+        ),
+        *reason_lines("Skipped", stats.get("skips") or {}, "yellow"),
         *_stages(stats),
         *_lag(stats),
         *_verdict(stats),
         *(Text(f"Note: {_cut(warning)}", style="yellow") for warning in warnings),
+        *_how_to_go_on(stats, has_failed=has_failed),
     ]
-    console.print(Text("\n").join(lines), soft_wrap=True)
+    print_lines(console, lines)
+
+
+def print_lines(console: Console, lines: Sequence[Text]) -> None:
+    """Prints lines, and in a terminal breaks the long ones between words, except those that are `unbroken`."""
+    for line in lines:
+        console.print(line, soft_wrap=line.no_wrap or not console.is_terminal)
+
+
+def unbroken(text: str, style: str = "") -> Text:
+    """A line that can be copied as a whole, however narrow the terminal is."""
+    return Text(text, style=style, no_wrap=True)
+
+
+def print_resumption(console: Console, state: str, *, seen: int, done: int, waiting: int) -> None:
+    """What a crawl goes on with.
+
+    Args:
+        console: where to.
+        state: path of its state file.
+        seen: pages when it began.
+        done: of these.
+        waiting: of these.
+    """
+    counts = f"{figures.count(done)} of {figures.plural(seen, 'page')} done, {figures.count(waiting)} waiting"
+    said = f"Going on with {_cut(state)}: {counts}. Pages are counted over all runs, the rest in this one."
+    print_lines(console, [Text(said)])
 
 
 def _cut(text: object) -> str:
     return one_line(text, at_most=_MOST_CHARACTERS)
 
 
-def _ends(stats: Mapping[str, Any]) -> list[Text]:
-    stopped = stats.get("stopped")
+def _ends(stats: Mapping[str, Any], done_before: int, *, is_shared: bool, has_failed: bool) -> list[Text]:
+    stopped = "it could not go on" if has_failed else stats.get("stopped")
     took = figures.seconds(stats.get("elapsed_s"))
     head = f"Stopped after {took} ({stop_phrase(str(stopped))})" if stopped else f"Finished in {took}"
-    ends = f"{figures.plural(stats.get('done') or 0, 'page')} done"
-    for name in ("failed", "skipped", "waiting"):
-        ends += f", {figures.count(stats.get(name) or 0)} {name}"
-    return [Text.assemble((head, "bold"), f": {ends}.")]
+    done = stats.get("done") or 0
+    told = f"{figures.plural(done, 'page')} done"
+    if is_shared:
+        told += f" by all crawlers, {figures.count(done - done_before)} of them since this one began;"
+    elif stats.get("resumed"):
+        told += f" over all runs, {figures.count(done - done_before)} of them now;"
+    else:
+        told += ","
+    others = ", ".join(f"{figures.count(stats.get(name) or 0)} {name}" for name in ("failed", "skipped", "waiting"))
+    return [Text.assemble((head, "bold"), f": {told} {others}.")]
 
 
-def _harvest(stats: Mapping[str, Any], output: str | None) -> list[Text]:
+def _harvest(stats: Mapping[str, Any], output: str | None, *, is_shared: bool) -> list[Text]:
+    items, rate = figures.plural(stats.get("items") or 0, "item"), figures.rate(stats.get("pages_per_s"))
+    read = f"{figures.size(stats.get('bytes'))} read"
+    if is_shared:
+        where = f", this crawler's to {_cut(output)}" if output else ""
+        return [Text(f"{items} in all{where}; {read}, {rate}.")]
     where = f" to {_cut(output)}" if output else ""
-    items = f"{figures.plural(stats.get('items') or 0, 'item')}{where}"
-    return [Text(f"{items}, {figures.size(stats.get('bytes'))} read, {figures.rate(stats.get('pages_per_s'))}.")]
+    return [Text(f"{items}{where}, {read}{' over all runs; now' if stats.get('resumed') else ','} {rate}.")]
 
 
-def _reasons(title: str, counted: Mapping[str, int], style: str) -> list[Text]:
+def _how_to_go_on(stats: Mapping[str, Any], *, has_failed: bool) -> list[Text]:
+    state, stopped, waiting, failed = (stats.get(name) for name in ("state", "stopped", "waiting", "failed"))
+    lines = []
+    if state is None:
+        if waiting and (has_failed or stopped == "interrupted"):
+            lines.append("What waited is lost. With --state FILE, the same command would go on with it.")
+    else:
+        if waiting:
+            more = " with a larger --max-pages" if stopped == "max_pages" else ""
+            lines.append(f"To go on, give the same command again{more}.")
+        if failed:
+            listed = f"scraper state {shlex.quote(_cut(state))} --export failed"
+            lines.append(
+                f"{figures.plural(failed, 'page')} failed: scraper crawl … --retry-failed tries them again, "
+                f"{listed} lists them."
+            )
+    return [Text(""), *map(Text, lines)] if lines else []
+
+
+def reason_lines(title: str, counted: Mapping[str, int], style: str) -> list[Text]:
+    """Reasons with their counts and meanings, the most frequent first; nothing where there are none."""
     if not counted:
         return []
     ranked = sorted(counted.items(), key=lambda pair: -pair[1])

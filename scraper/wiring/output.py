@@ -52,6 +52,11 @@ class Output:
         """Of the outputs that can be cut back to what is committed: their paths, seen from the state's folder."""
         return sorted(name for sink in self._all() if (name := self._name(sink)) is not None)
 
+    @property
+    def failures_name(self) -> str | None:
+        """Which of these the failed pages go to."""
+        return None if self._failures is None else self._name(self._failures)
+
     def _all(self) -> list[Sink]:
         return [*self._sinks, *([self._failures] if self._failures is not None else [])]
 

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fixtures_server import FixtureServer, SiteOptions
 from fixtures_server.pytest_plugin import StartServer
 
 SITE = SiteOptions(pages=40, page_bytes=6_000, links_per_page=10)
+SLOW = SiteOptions(pages=600, page_bytes=3_000, links_per_page=10, latency_s=0.05)
 LARGE = SiteOptions(pages=5000, page_bytes=6_000, links_per_page=20)
 
 HANDLER = """
@@ -174,6 +176,18 @@ def test_a_seed_that_fails_is_a_failed_page_and_said(site: FixtureServer, tmp_pa
         (["URL", "--urls", "no-such-file"], "no-such-file"),
         (["URL", "--output", "x.jsonl", "--failures", "x.jsonl"], "same file"),
         (["URL", "--no-such-option"], "--no-such-option"),
+        (["URL", "--join"], "--join needs --state FILE"),
+        (["URL", "--retry-failed"], "--retry-failed needs --state FILE"),
+        (["URL", "--synchronous", "full"], "--synchronous needs --state FILE"),
+        (["URL", "--state", "x.db", "--synchronous", "off"], "normal, full"),
+        (["URL", "--state", "-"], "standard output"),
+        (["URL", "--state", ""], "name a file"),
+        (["URL", "--state", "/no/such/x.db"], "folder"),
+        (["URL", "--state", "x.db", "--stats", "x.db"], "--state and --stats name the same file"),
+        (["URL", "--state", "x.db", "--report", "./x.db"], "--state and --report name the same file"),
+        (["URL", "--state", "x.db", "--failures", "x.db"], "--state and --failures name the same file"),
+        (["URL", "--state", "x.jsonl", "--output", "x.jsonl"], "only a .sqlite holds both"),
+        (["--state", "x.db"], "nothing to crawl"),
         ([], "nothing to crawl"),
     ],
     ids=lambda value: " ".join(value)[-40:] if isinstance(value, list) else "",
@@ -218,6 +232,8 @@ def test_a_signal_stops_in_order(fixture_server: StartServer, tmp_path: Path, nu
     assert crawl.returncode == status, err
     stats = json.loads(stats_file.read_text())
     assert stats["stopped"] == "interrupted"
+    assert "What waited is lost. With --state FILE, the same command would go on with it." in err
+    assert (stats["state"], stats["resumed"]) == (None, False)
     assert 0 < stats["done"] == stats["items"] == len(read_lines(out)) < 5000
     assert stats["seen"] == stats["done"] + stats["failed"] + stats["skipped"] + stats["waiting"]
 
@@ -245,6 +261,128 @@ def test_the_reader_of_stdout_may_go_away(fixture_server: StartServer) -> None:
     assert len(run.stdout.splitlines()) == 1
     assert "closed the pipe" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_an_interrupted_crawl_goes_on(fixture_server: StartServer, tmp_path: Path) -> None:
+    """Its numbers are over both runs, and every page and every failure is in the outputs once."""
+    site = fixture_server(SLOW)
+    missing = [site.fault("status", code=404, key=number) for number in range(5)]
+    state, out, failures, stats_file, report = (
+        tmp_path / name for name in ("c.db", "o.jsonl", "f.jsonl", "s.json", "r.html")
+    )
+    again = ["--state", state, "--output", out, "--failures", failures, "--stats", stats_file]
+    with running(site.url, *missing, *again, "--per-host", 2) as crawl:
+        wait_for_items(failures)
+        crawl.send_signal(signal.SIGINT)
+        _, err = crawl.communicate(timeout=30)
+    assert crawl.returncode == 130, err
+    assert "To go on, give the same command again." in err
+    first = json.loads(stats_file.read_text())
+    assert first["waiting"] > 0
+    assert (first["state"], first["resumed"]) == (str(state), False)
+
+    run = scraper("crawl", *again, "--report", report, "--per-host", 32)
+    assert run.returncode == 0, run.stderr
+    stats = json.loads(stats_file.read_text())
+    assert (stats["state"], stats["resumed"], stats["stopped"]) == (str(state), True, None)
+    assert (stats["done"], stats["failed"], stats["waiting"]) == (SLOW.pages, 5, 0)
+    assert stats["items"] == SLOW.pages
+    assert stats["bytes"] > first["bytes"]
+    assert stats["failures"] == {"http_404": 5}
+    assert sorted(item["url"] for item in read_lines(out)) == sorted(site.urls())
+    assert sorted(record["url"] for record in read_lines(failures)) == sorted(missing)
+    assert (
+        f"Going on with {state}: {first['done']:,} of {first['seen']:,} pages done, {first['waiting']:,} waiting"
+        in (run.stderr)
+    )
+    now = SLOW.pages - first["done"]
+    assert f"{SLOW.pages} pages done over all runs, {now} of them now; 5 failed, 0 skipped, 0 waiting." in run.stderr
+    assert f"5 pages failed: scraper crawl … --retry-failed tries them again, scraper state {state}" in run.stderr
+    assert "To go on" not in run.stderr
+    assert report.read_text().startswith("<!doctype html>")
+
+
+def test_failures_of_a_killed_crawl_are_kept_once(fixture_server: StartServer, tmp_path: Path) -> None:
+    site = fixture_server(SLOW)
+    missing = [site.fault("status", code=404, key=number) for number in range(100)]
+    failures = tmp_path / "f.jsonl"
+    command = [*missing, "--max-depth", 0, "--state", tmp_path / "c.db", "--failures", failures, "--per-host", 1]
+    with running(*command) as crawl:
+        wait_for_items(failures)
+        crawl.kill()
+        crawl.communicate(timeout=30)
+    run = scraper("crawl", *command)
+    assert run.returncode == 0, run.stderr
+    assert sorted(record["url"] for record in read_lines(failures)) == sorted(missing)
+
+
+def test_failed_pages_are_tried_again_when_the_server_is_well(site: FixtureServer, tmp_path: Path) -> None:
+    failing = [site.fault("flaky", fails=1, key=f"retried {number}") for number in range(3)]
+    out, failures, stats_file = (tmp_path / name for name in ("o.jsonl", "f.jsonl", "s.json"))
+    command = [*failing, "--max-depth", 0, "--retries", 0, "--state", tmp_path / "c.db"]
+    command += ["--output", out, "--failures", failures, "--stats", stats_file]
+    assert scraper("crawl", *command).returncode == 0
+    stats = json.loads(stats_file.read_text())
+    assert (stats["done"], stats["failed"], stats["failures"]) == (0, 3, {"http_503": 3})
+
+    assert scraper("crawl", *command, "--quiet").returncode == 0
+    assert json.loads(stats_file.read_text())["failed"] == 3  # nobody asked to try them again
+
+    run = scraper("crawl", *command, "--retry-failed")
+    assert run.returncode == 0, run.stderr
+    stats = json.loads(stats_file.read_text())
+    assert (stats["done"], stats["failed"], stats["failures"]) == (3, 0, {})
+    assert {item["url"] for item in read_lines(out)} == set(failing)
+    assert "0 of 3 pages done, 3 waiting" in run.stderr
+    assert "pages failed" not in run.stderr
+
+
+def test_a_crawl_with_a_state_may_be_quiet(site: FixtureServer, tmp_path: Path) -> None:
+    for _ in range(2):
+        run = scraper("crawl", site.url, "--state", tmp_path / "c.db", "--quiet")
+        assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_a_page_limit_is_over_all_runs(site: FixtureServer, tmp_path: Path) -> None:
+    for limit, done in ((5, 5), (5, 5), (12, 12)):
+        run = scraper("crawl", site.url, "--state", tmp_path / "c.db", "--max-pages", limit)
+        assert run.returncode == 0
+        assert f"{done} pages done" in run.stderr
+        assert "To go on, give the same command again with a larger --max-pages." in run.stderr
+
+
+def test_a_sqlite_output_may_be_the_state_itself(site: FixtureServer, tmp_path: Path) -> None:
+    both = tmp_path / "c.sqlite"
+    for limit in (["--max-pages", 5], []):
+        assert scraper("crawl", site.url, "--state", both, "--output", both, *limit).returncode == 0
+    with closing(sqlite3.connect(both)) as database:
+        urls = [url for (url,) in database.execute("SELECT url FROM items")]
+    assert sorted(urls) == sorted(site.urls())
+
+
+def test_each_crawler_that_joins_names_its_own_part(fixture_server: StartServer, tmp_path: Path) -> None:
+    site, out = fixture_server(SLOW), tmp_path / "o.jsonl"
+    command = [site.url, "--state", tmp_path / "c.db", "--output", out, "--join"]
+    with running(*command, "--per-host", 1) as crawl:
+        wait_for_items(out)
+        run = scraper("crawl", *command, "--max-time", 0.5)
+        crawl.send_signal(signal.SIGINT)
+        _, err = crawl.communicate(timeout=30)
+    assert f"this crawler's to {tmp_path / 'o.2.jsonl'};" in run.stderr
+    assert f"this crawler's to {out};" in err
+    assert "pages done by all crawlers" in err
+
+
+def test_another_crawls_state_is_refused_and_kept(site: FixtureServer, tmp_path: Path) -> None:
+    state = tmp_path / "c.db"
+    assert scraper("crawl", site.url, "--state", state).returncode == 0
+    before = state.read_bytes()
+    for other in (["--scope", "any"], ["--output", tmp_path / "o.jsonl"], ["--max-depth", 3]):
+        run = scraper("crawl", site.url, "--state", state, *other)
+        assert run.returncode == 2
+        assert "belongs to a crawl" in run.stderr
+        assert len(run.stderr.splitlines()) == 1
+    assert state.read_bytes() == before
 
 
 def running(*arguments: object) -> subprocess.Popen[str]:

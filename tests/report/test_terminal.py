@@ -2,6 +2,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from scraper.report import (
     print_summary,
     result_line,
 )
+from scraper.report.terminal import print_resumption
 
 
 class Terminal(io.StringIO):
@@ -74,6 +76,81 @@ def test_the_summary_says_how_the_crawl_went(crawl: CrawlReport) -> None:
 def test_the_summary_says_why_a_crawl_stopped(crawl: CrawlReport) -> None:
     assert summary(crawl, stopped="max_pages").startswith("Stopped after 24.7 s (the page limit was reached):")
     assert summary(crawl, stopped="interrupted").startswith("Stopped after 24.7 s (interrupted): 1,480 pages done")
+
+
+def goes_on(crawl: CrawlReport, **changes: Any) -> str:
+    stream = io.StringIO()
+    words = {name: changes.pop(name) for name in ("done_before", "is_shared", "has_failed") if name in changes}
+    print_summary(console_for(stream), {**crawl.stats, **changes}, output="pages.jsonl", **words)
+    return stream.getvalue()
+
+
+def test_a_summary_tells_this_run_from_all_runs(crawl: CrawlReport) -> None:
+    text = goes_on(crawl, state="c.db", resumed=True, done_before=1_000)
+    assert (
+        "Finished in 24.7 s: 1,480 pages done over all runs, 480 of them now; 14 failed, 23 skipped, 252 waiting."
+        in text
+    )
+    assert "1,480 items to pages.jsonl, 62.4 MB read over all runs; now 60.5 pages/s." in text
+
+
+def test_a_summary_of_several_crawlers_tells_whose_is_what(crawl: CrawlReport) -> None:
+    text = goes_on(crawl, state="c.db", resumed=True, done_before=1_000, is_shared=True)
+    assert "1,480 pages done by all crawlers, 480 of them since this one began; 14 failed" in text
+    assert "1,480 items in all, this crawler's to pages.jsonl; 62.4 MB read, 60.5 pages/s." in text
+
+
+def test_a_summary_says_how_to_go_on(crawl: CrawlReport) -> None:
+    text = goes_on(crawl, state="my crawl.db", stopped="interrupted")
+    assert text.endswith(
+        "\nTo go on, give the same command again.\n"
+        "14 pages failed: scraper crawl … --retry-failed tries them again, "
+        "scraper state 'my crawl.db' --export failed lists them.\n"
+    )
+    assert "again with a larger --max-pages.\n" in goes_on(crawl, state="c.db", stopped="max_pages")
+    assert "To go on" not in goes_on(crawl, state="c.db", waiting=0)
+    assert "--retry-failed" not in goes_on(crawl, state="c.db", failed=0)
+
+
+def test_a_summary_says_what_is_lost(crawl: CrawlReport) -> None:
+    lost = "What waited is lost. With --state FILE, the same command would go on with it."
+    assert lost in goes_on(crawl, stopped="interrupted")
+    assert lost in goes_on(crawl, has_failed=True)
+    assert lost not in goes_on(crawl, stopped="interrupted", waiting=0)
+    assert lost not in goes_on(crawl, stopped="max_pages")
+    assert lost not in goes_on(crawl, stopped="interrupted", state="c.db")
+
+
+def test_a_crawl_that_failed_did_not_finish(crawl: CrawlReport) -> None:
+    assert goes_on(crawl, has_failed=True).startswith("Stopped after 24.7 s (it could not go on): 1,480 pages done")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_sentences_break_between_words_and_addresses_do_not(
+    crawl: CrawlReport, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    url = "https://docs.example.org/" + "long/" * 30
+    shown = summary(replace(crawl, failed_pages=(FailedPage(url, "fetch", "timeout"),)), stream=Terminal())
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown).splitlines()
+    assert [line for line in lines if len(line) > columns] == [f"      {url}  timeout"]
+    assert "for all" in " ".join(line.strip() for line in lines)
+
+
+def test_what_a_crawl_goes_on_with() -> None:
+    stream = io.StringIO()
+    print_resumption(console_for(stream), "c.db\x1b[2J", seen=5_000, done=800, waiting=4_150)
+    assert stream.getvalue() == (
+        "Going on with c.db[2J: 800 of 5,000 pages done, 4,150 waiting. "
+        "Pages are counted over all runs, the rest in this one.\n"
+    )
+
+
+def test_progress_of_a_crawl_that_goes_on_does_not_count_earlier_pages_as_fast() -> None:
+    stream = io.StringIO()
+    with ProgressDisplay(console_for(stream), ended_before=1_000) as progress:
+        progress.update(Moment(5.0, done=1_090, failed=10))
+    assert "1,090 done, 20 pages/s" in stream.getvalue()
 
 
 def test_a_summary_of_nothing_is_one_of_zeros() -> None:

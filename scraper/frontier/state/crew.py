@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import sqlite3
 import sys
 from datetime import UTC, datetime
@@ -57,6 +58,9 @@ class Crew:
         assert place.lastrowid is not None
         self.number = place.lastrowid
         self.presence = Presence(self._path, self.number)
+        # A crawler that was killed between its commit and `clear_away` left the files of those that it had buried.
+        known = {self.number, *(number for number, *_ in rows)}
+        self._dead += presence.numbers(self._path) - known
 
     def meet(self, database: sqlite3.Connection, now_s: float, patience_s: float) -> None:
         """Shows that this crawler lives, and takes away the places of those that do not, or do not show it.
@@ -136,4 +140,4 @@ def dismiss(database: sqlite3.Connection, crawler: int) -> None:
 def _command() -> str:
     """What this process was started as, for the message that another one gets."""
     words = [Path(sys.argv[0] or sys.executable).name, *sys.argv[1:]]
-    return re.sub(r"//[^/@\s]*@", "//", " ".join(words))[:200]  # a password must not be stored
+    return re.sub(r"//[^/@\s]*@", "//", shlex.join(words))[:1_000]  # a password must not be stored

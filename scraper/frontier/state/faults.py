@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import sqlite3
 
+_FULL = "no space left on the disk: make room, then start it again"
 _CAUSES = {
-    sqlite3.SQLITE_FULL: "no space left on the disk: make room, then start it again",
-    sqlite3.SQLITE_IOERR: "the disk did not read or write (I/O error): what was committed is kept",
+    sqlite3.SQLITE_FULL: _FULL,
+    sqlite3.SQLITE_IOERR_SHMSIZE: _FULL,  # the index of the log could not grow, for which there is no other cause
+    sqlite3.SQLITE_IOERR: "the disk did not read or write (I/O error): look after the disk, then start it again",
     sqlite3.SQLITE_CORRUPT: "it is damaged: restore a copy, or name another file to begin anew",
+    sqlite3.SQLITE_ERROR: "it is damaged: restore a copy, or name another file to begin anew",  # a table is missing
     sqlite3.SQLITE_NOTADB: "it is no SQLite database: name another file",
     sqlite3.SQLITE_READONLY: "it may not be written to: change its permissions",
     sqlite3.SQLITE_PERM: "it may not be written to: change its permissions",
@@ -23,8 +26,9 @@ def cause_of(error: sqlite3.Error | OSError) -> str:
     """One clause about what went wrong."""
     if isinstance(error, OSError):
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return _CAUSES[sqlite3.SQLITE_FULL]
+            return _FULL
         return (error.strerror or str(error)).lower()
-    code = getattr(error, "sqlite_errorcode", None)  # its low byte is the kind, the rest says more of it
-    known = None if code is None else _CAUSES.get(code & 0xFF)
-    return known or str(error)
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return str(error)
+    return _CAUSES.get(code) or _CAUSES.get(code & 0xFF) or str(error)  # the low byte is the kind

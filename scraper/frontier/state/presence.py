@@ -76,7 +76,7 @@ class Presence:
 def is_alive(state: str, number: int) -> bool:
     """Whether the process of a crawler still runs."""
     try:
-        fd = os.open(_path(state, number), os.O_RDWR)
+        fd = os.open(_path(state, number), os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
@@ -96,6 +96,13 @@ def under_way(state: str, number: int) -> list[int]:
         return []
     whole = len(data) - len(data) % _SLOT_BYTES
     return [request for request in memoryview(data[:whole]).cast("q") if request > 0]
+
+
+def numbers(state: str) -> set[int]:
+    """Crawlers of which there is a file, living or dead."""
+    prefix = _path(state, 0).name.removesuffix("0")
+    ends = {path.name.removeprefix(prefix) for path in Path(state).parent.iterdir() if path.name.startswith(prefix)}
+    return {int(end) for end in ends if end.isdecimal()}
 
 
 def forget(state: str, number: int) -> None:

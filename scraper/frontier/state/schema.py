@@ -39,6 +39,7 @@ CREATE TABLE known (
     high INTEGER NOT NULL,
     low INTEGER NOT NULL,
     request INTEGER NOT NULL,
+    depth INTEGER NOT NULL,
     PRIMARY KEY (high, low)
 ) WITHOUT ROWID;
 CREATE TABLE ends (request INTEGER PRIMARY KEY, stage TEXT, reason TEXT NOT NULL, detail TEXT NOT NULL);

@@ -314,7 +314,7 @@ def _taken_by_others(database: sqlite3.Connection, claims: Sequence[tuple[str, i
 
 def _claim(database: sqlite3.Connection, claims: Sequence[tuple[str, int]]) -> None:
     database.execute(
-        "INSERT OR IGNORE INTO known SELECT value->>0, value->>1, value->>2 FROM json_each(?)", (_claims(claims),)
+        "INSERT OR IGNORE INTO known SELECT value->>0, value->>1, value->>2, 0 FROM json_each(?)", (_claims(claims),)
     )
 
 
@@ -366,55 +366,59 @@ def _admit(
     """Adds what is new; tells which requests were found nearer to a seed than they were."""
     found = change.found
     digests = [_digest(each.key) for each in found]
-    new: list[int] = value_of(
+    rows = value_of(  # by half of the digest, which a flat array can carry; the other half is compared here
         database,
-        "SELECT json_group_array(j.key) FROM json_each(?) j WHERE NOT EXISTS "
-        "(SELECT 1 FROM known k WHERE k.high = j.value->>0 AND k.low = j.value->>1)",
-        json.dumps(digests),
+        "SELECT json_group_array(json_array(j.key, k.low, k.request, k.depth)) FROM json_each(?) j "
+        "CROSS JOIN known k ON k.high = j.value",
+        json.dumps([high for high, _ in digests]),
     )
-    moved = _move(database, change, digests, set(new)) if len(new) < len(found) else []
+    known = {index: (request, depth) for index, low, request, depth in rows if digests[index][1] == low}
+    nearer = [
+        (request, found[index].depth, *digests[index])
+        for index, (request, depth) in known.items()
+        if found[index].depth < depth
+    ]
+    moved = _move(database, nearer) if nearer else []
+    new = [index for index in range(len(found)) if index not in known]
     counts["dropped", "duplicate"] += len(found) - len(new)
     if not new:
         return [], moved
     first = _last_request(database) + 1
     hosts = _host_numbers(database, {found[index].host for index in new}, change.hosts, first, counts)
-    rows = [
+    admitted = [
         Row(number, each.url, hosts[each.host], each.depth, each.urgency, 0, each.more)
         for number, each in enumerate((found[index] for index in new), first)
     ]
     database.execute(
         f"INSERT INTO requests ({_ROW}) SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, "
         "value->>6 FROM json_each(?)",
-        (json.dumps(rows),),
+        (json.dumps(admitted),),
     )
     database.execute(
-        "INSERT INTO known SELECT value->>0, value->>1, value->>2 FROM json_each(?)",
-        (json.dumps([(*digests[index], first + at) for at, index in enumerate(new)]),),
+        "INSERT INTO known SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each(?)",
+        (json.dumps([(*digests[index], first + at, found[index].depth) for at, index in enumerate(new)]),),
     )
-    counts["state", "seen"] += len(rows)
-    return rows, moved
+    counts["state", "seen"] += len(admitted)
+    return admitted, moved
 
 
-def _move(database: sqlite3.Connection, change: Change, digests: Sequence[tuple[int, int]], new: set[int]) -> list[Row]:
-    nearer = [
-        (*digests[index], each.depth)
-        for index, each in enumerate(change.found)
-        if index not in new and each.depth < change.deepest
-    ]
-    if not nearer:
-        return []
+def _move(database: sqlite3.Connection, nearer: Sequence[tuple[int, int, int, int]]) -> list[Row]:
+    """Requests, each with its smaller depth and its digest: those that wait change their place."""
+    text = json.dumps(nearer)
     rows = value_of(
         database,
-        "SELECT json_group_array(json_array(r.number, r.url, r.host, j.value->>2, r.urgency, r.attempts, r.more)) "
-        "FROM json_each(?) j JOIN known k ON k.high = j.value->>0 AND k.low = j.value->>1 "
-        f"JOIN requests r ON r.number = k.request WHERE r.state = {WAITING} AND r.depth > j.value->>2",
-        json.dumps(nearer),
+        "SELECT json_group_array(json_array(r.number, r.url, r.host, j.value->>1, r.urgency, r.attempts, r.more)) "
+        f"FROM json_each(?) j CROSS JOIN requests r ON r.number = j.value->>0 WHERE r.state = {WAITING}",
+        text,
     )
-    if rows:
-        database.execute(
-            "UPDATE requests SET depth = j.value->>3 FROM json_each(?) j WHERE requests.number = j.value->>0",
-            (json.dumps(rows),),
-        )
+    database.execute(
+        "UPDATE requests SET depth = j.value->>1 FROM json_each(?) j WHERE requests.number = j.value->>0", (text,)
+    )
+    database.execute(
+        "UPDATE known SET depth = j.value->>1 FROM json_each(?) j "
+        "WHERE known.high = j.value->>2 AND known.low = j.value->>3",
+        (text,),
+    )
     return [Row(*row) for row in rows]
 
 

@@ -85,7 +85,6 @@ class Change:
         delays: request, host, attempts, and the time at which it may be tried again.
         claims: key of a final URL, and the request that was led to it.
         found: what may be new.
-        deepest: the largest depth that was ever admitted: what is found deeper cannot be nearer than was known.
         counts: kind and name of a count, and by how much it grows.
         scope: places that are in scope from now on.
         delivery: what the outputs made of it.
@@ -101,7 +100,6 @@ class Change:
     delays: list[tuple[int, int, int, float]] = field(default_factory=list)
     claims: list[tuple[str, int]] = field(default_factory=list)
     found: list[Found] = field(default_factory=list)
-    deepest: int = 0
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     scope: list[str] = field(default_factory=list)
     delivery: Delivery = field(default_factory=Delivery)
