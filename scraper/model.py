@@ -94,6 +94,9 @@ class _RequestFields(NamedTuple):
 _PLAIN = (None, "GET", (), None, None, 0, None, ())
 
 
+_LARGEST_PRIORITY = 2**53
+
+
 def _check_type(name: str, value: object, wanted: Any) -> None:
     if not isinstance(value, wanted):
         raise TypeError(f"{name} of a request must be {getattr(wanted, '__name__', wanted)}, not {value!r}")
@@ -109,13 +112,14 @@ class Request(_RequestFields):
         headers: fields to send beside the crawl's own.
         body: request body.
         data: JSON-able value that comes back as `page.data`.
-        priority: higher is fetched earlier.
+        priority: higher is fetched earlier; from -2⁵³ to 2⁵³, which is what a state file can keep exactly.
         dedup_key: what makes two requests the same; by default method, canonical URL and body.
         accept: content types beyond HTML and XML that the handler wants, such as "application/json" or "image/*".
 
     Raises:
         HandlerNotImportable: the handler has no name that a worker could import.
         TypeError: an argument of another type, such as a body that is text.
+        ValueError: a priority out of its range.
     """
 
     __slots__ = ()
@@ -141,6 +145,8 @@ class Request(_RequestFields):
         _check_type("body", body, bytes | None)
         _check_type("priority", priority, int)
         _check_type("dedup_key", dedup_key, str | None)
+        if abs(priority) > _LARGEST_PRIORITY:
+            raise ValueError(f"priority of a request must be between -2**53 and 2**53, not {priority}")
         for text in (*types, *(part for pair in pairs for part in pair)):
             _check_type("each header and accepted type", text, str)
         name = None if handler is None else name_of(handler)

@@ -102,9 +102,9 @@ class DurableFrontier:
         self._others_wait = False
         self._left: list[int] = []
         self._due_s: float | None = None
-        self._due_changed = asyncio.Event()
+        self._wish = asyncio.Event()
         self._clock_start_s = 0.0
-        self._widened: list[str] = []
+        self._widened: list[tuple[str, bool]] = []
         self._lock = asyncio.Lock()
         self._thread: ThreadPoolExecutor | None = None
         self._store: Store | None = None
@@ -127,11 +127,11 @@ class DurableFrontier:
             raise
         self._counts = opened.counts
         self._suspects = opened.suspects
-        for place in opened.scope:
+        for place, _ in opened.scope:
             self._scope.include(place)
         self._clock_start_s = max(time.time(), opened.clock_s) - time.monotonic()
-        places = set(opened.scope)
-        await self.add([request for request, url in zip(seeds, starts, strict=True) if url not in places])
+        places = {url for url, is_seed in opened.scope if is_seed}  # a million seeds need not be asked for again
+        await self.add([seed for seed, url in zip(seeds, starts, strict=True) if not (seed.is_plain and url in places)])
         self._due_s = self._clock_s()  # looks at once for requests whose time has come meanwhile
         self._others_wait = True
         async with self._lock:
@@ -153,7 +153,10 @@ class DurableFrontier:
             self._scope.include(request.url)
         for start in range(0, len(found), _SEEDS_AT_ONCE):
             part = found[start : start + _SEEDS_AT_ONCE]
-            change = Change(found=list({each.key: each for each in part}.values()), scope=[each.url for each in part])
+            first: dict[str, Found] = {}
+            for each in part:
+                first.setdefault(each.key, each)
+            change = Change(found=list(first.values()), scope=[(each.url, True) for each in part])
             change.counts["dropped", "duplicate"] += len(part) - len(change.found)
             async with self._lock:
                 await self._commit(change)
@@ -172,7 +175,7 @@ class DurableFrontier:
         presence = self._opened().presence
         if presence is None or not presence.has_room:
             return None
-        while (entry := self._window.pop(now_s)) is not None:
+        while (entry := self._pop(now_s)) is not None:
             crashes = self._suspects.get(entry.number, 0)
             if crashes >= SUSPECTED_AFTER:
                 if self._suspect is not None:
@@ -186,9 +189,17 @@ class DurableFrontier:
             self._statistics = None
             request = entry.request if isinstance(entry.request, Request) else Request.plain(entry.request)
             return Lease(request, entry.key, entry.depth, entry.attempts, crashes)
-        if not self._leased and (self._others_wait or self._window.wants()):
-            self._due_changed.set()  # nothing is under way whose commit would load more
+        can_take = self._others_wait and self._window.room > 0
+        if can_take or (not self._leased and (self._others_wait or self._window.wants())):
+            self._wish.set()  # commits of what is under way may be long in coming, or none is under way
         return None
+
+    def _pop(self, now_s: float) -> Entry | None:
+        entry = self._window.pop(now_s)
+        if entry is None and self._suspect is None and self._parked:
+            self._window.put_back(self._parked.popleft())
+            entry = self._window.pop(now_s)
+        return entry
 
     def fetched(self, lease: Lease) -> None:
         self._window.free_slot(self._leased[lease.key])
@@ -198,9 +209,9 @@ class DurableFrontier:
 
     def widen(self, url: str) -> None:
         self._scope.include(url)
-        self._widened.append(url)
+        self._widened.append((url, False))
 
-    async def settle(self, outcomes: Sequence[Outcome], now_s: float) -> list[Outcome]:  # noqa: ARG002  the file's clock counts
+    async def settle(self, outcomes: Sequence[Outcome], now_s: float) -> list[Outcome]:  # noqa: ARG002  its own clock
         led = {
             outcome.final_url: self._leased[outcome.lease.key].number
             for outcome in reversed(outcomes)
@@ -256,10 +267,10 @@ class DurableFrontier:
             end = outcome.end
             if isinstance(end, Failure):
                 counts["failure", end.reason] += 1
-                change.reasons.append((entry.number, end.stage.value, end.reason, end.detail))
+                change.reasons.append((entry.number, end.stage.value, end.reason, _text(end.detail)))
             elif isinstance(end, Skip):
                 counts["skip", end.reason] += 1
-                change.reasons.append((entry.number, None, end.reason, end.detail))
+                change.reasons.append((entry.number, None, end.reason, _text(end.detail)))
             elif outcome.final_url is not None and is_elsewhere(outcome):
                 change.claims.append((outcome.final_url, entry.number))
             self._discover(outcome, entry.depth + 1, found, counts)
@@ -319,8 +330,6 @@ class DurableFrontier:
                 self._suspects.pop(entry.number, None)
             if entry is self._suspect:
                 self._suspect = None
-                if self._parked:
-                    self._window.put_back(self._parked.popleft())
         self._statistics = None
 
     async def _commit(self, change: Change) -> Applied | None:
@@ -332,7 +341,7 @@ class DurableFrontier:
         change.scope += widened
         change.wants = window.wants()
         change.room = window.room if self._others_wait or change.found else 0
-        change.share = window.share
+        change.share = window.first_share
         for host in {each.host for each in change.found}:
             number = window.number_of(host)
             if number is not None:
@@ -357,7 +366,7 @@ class DurableFrontier:
     def _set_due(self, due_s: float | None) -> None:
         if due_s != self._due_s:
             self._due_s = due_s
-            self._due_changed.set()
+            self._wish.set()
 
     async def attend(self, changed: Callable[[], None]) -> None:
         store = self._opened()
@@ -377,19 +386,19 @@ class DurableFrontier:
 
     async def _sleep(self) -> None:
         """Until a delayed request's time has come, or it is time to meet the others."""
-        self._due_changed.clear()
         wait_s = None if self._due_s is None else max(self._due_s - self._clock_s(), _LEAST_SLEEP_S)
         if self._options.join:
             wait_s = _MEET_S if wait_s is None else min(wait_s, _MEET_S)
         try:
             async with asyncio.timeout(wait_s):
-                await self._due_changed.wait()
+                await self._wish.wait()
         except TimeoutError:
             pass
+        self._wish.clear()
 
     async def _meet(self, store: Store) -> None:
         met = await self._in_thread(store.meet, time.monotonic(), _PATIENCE_S)
-        for place in met.scope:
+        for place, _ in met.scope:
             self._scope.include(place)
         self._window.admit(met.rows)
         self._window.give_away(met.surplus)
@@ -461,3 +470,8 @@ class DurableFrontier:
         except StateError:
             self._is_sound = False
             raise
+
+
+def _text(detail: str) -> str:
+    """Without NUL, where SQLite ends a text."""
+    return detail.replace("\0", "\ufffd")

@@ -22,6 +22,10 @@ from scraper.frontier.stored import request_of
 _ENTRIES = 65_536
 # Of one host: enough that it is loaded twice a second at most, at a thousand pages a second.
 _MOST_OF_A_HOST = 1_024
+# Of a host that is taken: enough for a start. It asks for more when it has been worked on.
+_FIRST_OF_A_HOST = 64
+# Rows that one commit loads. They become entries on the event loop, some 2 µs each.
+_LOADED_AT_ONCE = 4_096
 # Of one host when there are many: one that runs and one that follows it.
 _LEAST_OF_A_HOST = 2
 
@@ -78,9 +82,14 @@ class Window:
         return max(_LEAST_OF_A_HOST, min(self._most_of_a_host, _ENTRIES // max(len(self._hosts), 1)))
 
     @property
+    def first_share(self) -> int:
+        """How many requests are loaded of a host that is taken."""
+        return min(self.share, _FIRST_OF_A_HOST)
+
+    @property
     def room(self) -> int:
         """How many more hosts may be taken at once: what is loaded of them together is bounded too."""
-        return min(self._most_hosts - len(self._hosts), max(_ENTRIES // self.share, 1))
+        return min(self._most_hosts - len(self._hosts), _LOADED_AT_ONCE // self.first_share)
 
     def number_of(self, host: str) -> int | None:
         """The file's number of a host at work."""
@@ -174,12 +183,16 @@ class Window:
 
     def wants(self) -> list[Want]:
         """Hosts of which more is to be loaded."""
-        share = self.share
+        share, rows = self.share, _LOADED_AT_ONCE
         found = []
         for name in self._thin:
             host = self._hosts[name]
             if host.horizon is not None and not host.is_given_away and not self._makes_way:
-                found.append(Want(host.number, host.horizon, max(share - len(host.waiting), 1)))
+                limit = min(max(share - len(host.waiting), 1), rows)
+                found.append(Want(host.number, host.horizon, limit))
+                rows -= limit
+                if not rows:
+                    break
         return found
 
     def take_idle(self, *, others_wait: bool) -> list[int]:

@@ -16,6 +16,9 @@ from scraper.frontier.state import presence
 from scraper.frontier.state.presence import Presence
 from scraper.frontier.state.schema import DELAYED, WAITING
 
+# Free hosts that are counted when they are dealt out: more than a few crawlers can take at once.
+_FREE_HOSTS_COUNTED = 4_096
+
 
 class Crew:
     """The crawlers of a state file, seen from one of them. All calls are made inside transactions.
@@ -105,12 +108,28 @@ class Crew:
         self._dead.clear()
 
     def is_alone(self, database: sqlite3.Connection) -> bool:
-        count: int = database.execute("SELECT count(*) FROM crawlers").fetchone()[0]
-        return count == 1
+        return _crawlers(database) == 1
+
+    def is_deserted(self, database: sqlite3.Connection) -> bool:
+        return _crawlers(database) == 0
 
     def has_place(self, database: sqlite3.Connection) -> bool:
         """Whether this crawler's place is still its own."""
         return database.execute("SELECT 1 FROM crawlers WHERE number = ?", (self.number,)).fetchone() is not None
+
+    def room(self, database: sqlite3.Connection) -> int:
+        """How many more hosts this crawler may take, so that the others get as many."""
+        own: int
+        taken: int
+        free: int
+        own, taken, free = database.execute(
+            "SELECT (SELECT count(*) FROM hosts WHERE crawler = ?), "
+            "(SELECT count(*) FROM hosts WHERE crawler IS NOT NULL), "
+            "(SELECT count(*) FROM (SELECT 1 FROM hosts WHERE turn IS NOT NULL LIMIT ?))",
+            (self.number, _FREE_HOSTS_COUNTED),
+        ).fetchone()
+        share = -(-(taken + free) // _crawlers(database))
+        return max(share - own, 0)
 
     def surplus(self, database: sqlite3.Connection) -> int:
         """How many hosts this crawler should leave to the one that has the fewest."""
@@ -135,6 +154,11 @@ def dismiss(database: sqlite3.Connection, crawler: int) -> None:
     )
     database.execute("UPDATE outputs SET crawler = NULL WHERE crawler = ?", (crawler,))
     database.execute("DELETE FROM crawlers WHERE number = ?", (crawler,))
+
+
+def _crawlers(database: sqlite3.Connection) -> int:
+    count: int = database.execute("SELECT count(*) FROM crawlers").fetchone()[0]
+    return count
 
 
 def _command() -> str:

@@ -11,7 +11,6 @@ _CAUSES = {
     sqlite3.SQLITE_IOERR_SHMSIZE: _FULL,  # the index of the log could not grow, for which there is no other cause
     sqlite3.SQLITE_IOERR: "the disk did not read or write (I/O error): look after the disk, then start it again",
     sqlite3.SQLITE_CORRUPT: "it is damaged: restore a copy, or name another file to begin anew",
-    sqlite3.SQLITE_ERROR: "it is damaged: restore a copy, or name another file to begin anew",  # a table is missing
     sqlite3.SQLITE_NOTADB: "it is no SQLite database: name another file",
     sqlite3.SQLITE_READONLY: "it may not be written to: change its permissions",
     sqlite3.SQLITE_PERM: "it may not be written to: change its permissions",
@@ -31,4 +30,6 @@ def cause_of(error: sqlite3.Error | OSError) -> str:
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return str(error)
+    if code == sqlite3.SQLITE_ERROR:  # such as a table that is missing
+        return f"it is damaged ({error}): restore a copy, or name another file to begin anew"
     return _CAUSES.get(code) or _CAUSES.get(code & 0xFF) or str(error)  # the low byte is the kind

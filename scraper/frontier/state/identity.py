@@ -53,7 +53,7 @@ def check_crawl(database: sqlite3.Connection, name: str, crawl: CrawlIdentity) -
             f"{_listed(crawl.outputs)}: give the same outputs, or name another file"
         )
     if crawl.seeds and not _knows_one(database, crawl.seeds):
-        known = [url for (url,) in database.execute("SELECT url FROM scope ORDER BY rowid LIMIT 3")]
+        known = [url for (url,) in database.execute("SELECT url FROM scope WHERE is_seed ORDER BY rowid LIMIT 3")]
         raise StateRefused(
             f"{name} belongs to a crawl of {_listed(known)}: begin with one of its URLs, or name another file"
         )
@@ -64,7 +64,8 @@ def _knows_one(database: sqlite3.Connection, seeds: Sequence[str]) -> bool:
     known: int
     of: int
     known, of = database.execute(
-        "SELECT count(*), (SELECT count(*) FROM scope) FROM scope WHERE url IN (SELECT value FROM json_each(?))",
+        "SELECT count(*), (SELECT count(*) FROM scope) FROM scope "
+        "WHERE is_seed AND url IN (SELECT value FROM json_each(?))",
         (json.dumps(seeds),),
     ).fetchone()
     return known > 0 or of == 0

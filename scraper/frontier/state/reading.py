@@ -230,7 +230,7 @@ class StateReader:
         about: dict[str, str | None] = dict(database.execute("SELECT name, value FROM about"))
         counts = Counter({(kind, name): value for kind, name, value in database.execute("SELECT * FROM counts")})
         seen, done, failed, skipped = (counts["state", word] for word in ("seen", "done", "failed", "skipped"))
-        seeds = database.execute("SELECT url FROM scope ORDER BY rowid LIMIT ?", (_MOST_SEEDS,))
+        seeds = database.execute("SELECT url FROM scope WHERE is_seed ORDER BY rowid LIMIT ?", (_MOST_SEEDS,))
         delayed, next_due_s, last_due_s = database.execute(
             "SELECT count(*), min(due_s), max(due_s) FROM delayed"
         ).fetchone()
@@ -242,7 +242,7 @@ class StateReader:
             scope=about.get("scope"),
             max_depth=None if depth is None else int(depth),
             seeds=tuple(urls.without_credentials(url) for (url,) in seeds),
-            places=_number(database, "SELECT count(*) FROM scope"),
+            places=_number(database, "SELECT count(*) FROM scope WHERE is_seed"),
             seen=seen,
             done=done,
             failed=failed,

@@ -16,7 +16,7 @@ import sqlite3
 import struct
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from scraper.errors import StateError, StateRefused
 from scraper.frontier.state.crew import Crew, dismiss
@@ -108,7 +108,7 @@ class Store:
             if is_sound and self._file.is_there:
                 with self._file.in_use() as database:
                     dismiss(database, self._crew.number)
-                    is_empty = _last_request(database) == 0
+                    is_empty = _last_request(database) == 0 and self._crew.is_deserted(database)
         finally:
             self._crew.close()
             self._file.close(is_of_no_use=is_empty)  # the command was refused before the first request
@@ -148,7 +148,9 @@ class Store:
             admitted, moved = _admit(database, change, counts) if change.found else ([], [])
             if change.scope:
                 database.execute(
-                    "INSERT OR IGNORE INTO scope SELECT value FROM json_each(?)", (json.dumps(change.scope),)
+                    "INSERT INTO scope SELECT value->>0, value->>1 FROM json_each(?) WHERE true "
+                    "ON CONFLICT DO UPDATE SET is_seed = max(is_seed, excluded.is_seed)",
+                    (json.dumps([(url, int(is_seed)) for url, is_seed in change.scope]),),
                 )
             self._tell("admitted")
             for insert in change.delivery.inserts:
@@ -177,12 +179,14 @@ class Store:
     def _load(self, database: sqlite3.Connection, change: Change) -> tuple[list[Load], bool]:
         """What is wanted of hosts at work, and the first of the hosts that are free to be taken."""
         loads = [_rows(database, want, "") for want in change.wants]
-        if change.room > 0:
+        allowed = self._crew.room(database) if self._options.join else None
+        room = change.room if allowed is None else min(change.room, allowed)
+        if room > 0:
             free = value_of(
                 database,
                 "SELECT json_group_array(json_array(number, name)) FROM "
                 "(SELECT number, name FROM hosts WHERE turn IS NOT NULL ORDER BY turn LIMIT ?)",
-                change.room,
+                room,
             )
             if free:
                 database.execute(
@@ -190,7 +194,8 @@ class Store:
                     (self._crew.number, json.dumps([number for number, _ in free])),
                 )
             loads += [_rows(database, Want(number, FIRST, change.share), name) for number, name in free]
-        return loads, _others_wait(database)
+        is_mine_to_take = allowed is None or allowed > room
+        return loads, is_mine_to_take and _others_wait(database)
 
     def _next_due_s(self, database: sqlite3.Connection) -> float | None:
         row: tuple[float] | None = database.execute(
@@ -269,14 +274,14 @@ class Store:
         self._crew.clear_away()
         return met
 
-    def _read_scope(self, database: sqlite3.Connection) -> list[str]:
+    def _read_scope(self, database: sqlite3.Connection) -> list[tuple[str, bool]]:
         """Places that came into scope since the last call."""
         rows = database.execute(
-            "SELECT rowid, url FROM scope WHERE rowid > ? ORDER BY rowid", (self._scope_after,)
+            "SELECT rowid, url, is_seed FROM scope WHERE rowid > ? ORDER BY rowid", (self._scope_after,)
         ).fetchall()
         if rows:
             self._scope_after = rows[-1][0]
-        return [url for _, url in rows]
+        return [(url, bool(is_seed)) for _, url, is_seed in rows]
 
     def take_outputs(self) -> tuple[list[OutputPart], list[OutputPart]]:
         """Where each output goes on.
@@ -327,7 +332,8 @@ def _leave(database: sqlite3.Connection, hosts: Sequence[int]) -> None:
     database.execute(
         "UPDATE hosts SET crawler = NULL, turn = CASE WHEN EXISTS "
         f"(SELECT 1 FROM requests WHERE host = hosts.number AND state = {WAITING}) "
-        "THEN (SELECT max(number) FROM requests) END WHERE number IN (SELECT value FROM json_each(?))",
+        "THEN (SELECT max((SELECT max(number) FROM requests), coalesce(max(turn), 0) + 1) FROM hosts "
+        "WHERE turn IS NOT NULL) END WHERE number IN (SELECT value FROM json_each(?))",
         (json.dumps(hosts),),
     )
 
@@ -384,7 +390,8 @@ def _admit(
     if not new:
         return [], moved
     first = _last_request(database) + 1
-    hosts = _host_numbers(database, {found[index].host for index in new}, change.hosts, first, counts)
+    names = dict.fromkeys(found[index].host for index in new)
+    hosts = _host_numbers(database, names, change.hosts, first, counts)
     admitted = [
         Row(number, each.url, hosts[each.host], each.depth, each.urgency, 0, each.more)
         for number, each in enumerate((found[index] for index in new), first)
@@ -424,7 +431,7 @@ def _move(database: sqlite3.Connection, nearer: Sequence[tuple[int, int, int, in
 
 def _host_numbers(
     database: sqlite3.Connection,
-    names: set[str],
+    names: Iterable[str],
     known: Mapping[str, int],
     turn: int,
     counts: Counter[tuple[str, str]],

@@ -86,7 +86,7 @@ class Change:
         claims: key of a final URL, and the request that was led to it.
         found: what may be new.
         counts: kind and name of a count, and by how much it grows.
-        scope: places that are in scope from now on.
+        scope: places that are in scope from now on, and whether they are seeds.
         delivery: what the outputs made of it.
         hosts: numbers of hosts that found requests belong to, as far as they are known.
         left: hosts that are not worked on any more.
@@ -101,7 +101,7 @@ class Change:
     claims: list[tuple[str, int]] = field(default_factory=list)
     found: list[Found] = field(default_factory=list)
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
-    scope: list[str] = field(default_factory=list)
+    scope: list[tuple[str, bool]] = field(default_factory=list)
     delivery: Delivery = field(default_factory=Delivery)
     hosts: dict[str, int] = field(default_factory=dict)
     left: list[int] = field(default_factory=list)
@@ -136,14 +136,14 @@ class Opened(NamedTuple):
     Args:
         is_new: nothing; it was made just now.
         counts: kind, name, value.
-        scope: places in scope.
+        scope: places in scope, and whether they are seeds.
         suspects: requests that crawlers died with, and how many did.
         clock_s: the latest time that the file knows of.
     """
 
     is_new: bool
     counts: Counter[tuple[str, str]]
-    scope: list[str]
+    scope: list[tuple[str, bool]]
     suspects: dict[int, int]
     clock_s: float
 
@@ -153,14 +153,14 @@ class Met(NamedTuple):
 
     Args:
         rows: new requests of its own hosts.
-        scope: places that came into scope.
+        scope: places that came into scope, and whether they are seeds.
         counts: all of them, as they are now.
         suspects: as they are now.
         surplus: hosts that it should leave to others.
     """
 
     rows: list[Row]
-    scope: list[str]
+    scope: list[tuple[str, bool]]
     counts: Counter[tuple[str, str]]
     suspects: dict[int, int]
     surplus: int
