@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scraper.errors import SelectorUnsupported as SelectorUnsupported
     from scraper.errors import SinkError as SinkError
     from scraper.errors import StateError as StateError
+    from scraper.errors import StateInDoubt as StateInDoubt
     from scraper.errors import StateRefused as StateRefused
     from scraper.errors import UsageError as UsageError
     from scraper.errors import WorkerCrashed as WorkerCrashed
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from scraper.offload import OffloadPool as OffloadPool
     from scraper.offload import Result as Result
     from scraper.offload.probe.values import ProbeReport as ProbeReport
+    from scraper.options import AddressOptions as AddressOptions
     from scraper.options import FetchOptions as FetchOptions
     from scraper.options import LimitOptions as LimitOptions
     from scraper.options import OffloadOptions as OffloadOptions
@@ -81,6 +83,7 @@ _HOMES = {
         "SelectorUnsupported",
         "SinkError",
         "StateError",
+        "StateInDoubt",
         "StateRefused",
         "UsageError",
         "WorkerCrashed",
@@ -91,7 +94,15 @@ _HOMES = {
     "scraper.metrics": ["Snapshot", "Statistics"],
     "scraper.model": ["Failure", "Links", "Request", "Response", "Skip"],
     "scraper.offload": ["OffloadPool", "Result"],
-    "scraper.options": ["FetchOptions", "LimitOptions", "OffloadOptions", "PaceOptions", "Resolve", "StateOptions"],
+    "scraper.options": [
+        "AddressOptions",
+        "FetchOptions",
+        "LimitOptions",
+        "OffloadOptions",
+        "PaceOptions",
+        "Resolve",
+        "StateOptions",
+    ],
     "scraper.parse.outline": ["outline"],
     "scraper.parse.page": ["Page"],
     "scraper.offload.probe.values": ["ProbeReport"],

@@ -14,7 +14,7 @@ from typing import Any, Self, cast
 
 from scraper import urls
 from scraper.crawl import Crawl
-from scraper.errors import HandlerNotImportable, InvalidOption, NotRunning, UsageError
+from scraper.errors import HandlerNotImportable, InvalidOption, NotRunning, StateInDoubt, UsageError
 from scraper.fetch import AioFetcher, Fetcher
 from scraper.frontier import DurableFrontier, Frontier, MemoryFrontier
 from scraper.frontier.retry import RetryPolicy
@@ -125,7 +125,7 @@ class Crawler:
             if fetcher is None or isinstance(fetcher, FetchOptions):
                 options = fetcher or FetchOptions()
                 connections = self._pace.concurrency
-                fetcher = await stack.enter_async_context(AioFetcher(options, self._gate, connections))
+                fetcher = await stack.enter_async_context(AioFetcher(options, self._gate, connections, self._is_named))
             stack.push_async_callback(self._end_streams)
             self._pool, self._fetcher = pool, fetcher
             self._stack = stack.pop_all()
@@ -253,6 +253,9 @@ class Crawler:
     def _gate(self, request: Request, hop_url: str) -> Skip | None:
         return self._run.admit_hop(request, hop_url) if self._run is not None else None
 
+    def _is_named(self, host_port: str) -> bool:
+        return self._run is not None and self._run.is_named(host_port)
+
 
 class _Run:
     """The parts of one crawl, and what they tell about it."""
@@ -322,24 +325,38 @@ class _Run:
             await self._frontier.open(first)
             await self._parsing.prepare()
             stack.push_async_callback(self._output.close)
-            await self._commit(await self._output.open(*await self._frontier.take_outputs()))
+            await self._commit(await self._output.open(await self._frontier.take_outputs()))
+            await self._tidy_outputs(is_end=False)
             self._recorder.start()
             self._lag.start()
             try:
                 await self.crawl.run(later)
                 if not self._frontier.statistics().waiting:
                     await self._commit(await self._output.finish())
+                    await self._tidy_outputs(is_end=True)
+            except StateInDoubt:
+                self._output.leave()
+                raise
             finally:
                 self._lag.stop()
                 self._sample()
                 self._final = self.statistics()
                 self._recorder.stop()
 
+    async def _tidy_outputs(self, *, is_end: bool) -> None:
+        """Cuts what crawlers left that died: before the first page, and when others died beside this one."""
+        left = await self._frontier.adopt_outputs()
+        await self._output.tidy(left, self._frontier.release_outputs, is_end=is_end)
+
     async def _commit(self, delivery: Delivery) -> None:
         """How the outputs stand, without a page."""
         if delivery != Delivery():
             await self._frontier.commit((), delivery)
             self._output.committed(delivery)
+
+    def is_named(self, host_port: str) -> bool:
+        """Whether the user named a host and port, which may then be at a private address."""
+        return self._scope.is_named(host_port)
 
     def admit_hop(self, request: Request, hop_url: str) -> Skip | None:
         """Whether a redirect may be followed. A seed that moved to www, or from there, takes its scope along."""

@@ -20,6 +20,7 @@
     │   └── ParseTimeout           a page that ran past its deadline
     ├── SinkError                  an output that failed while the crawl ran; stops the crawl
     ├── StateError                 a state file that failed while the crawl ran; stops the crawl
+    │   └── StateInDoubt           it is not known whether the last commit is durable
     └── NotRunning                 a pool, crawler or sink used before it was opened or after it was closed
 
 A page that fails raises nothing: its failure is data (`scraper.Failure`). Each class takes one positional
@@ -107,6 +108,10 @@ class SinkError(ScraperError):
 
 class StateError(ScraperError):
     """The state file failed while the crawl ran. The crawl stops; what was committed before is kept."""
+
+
+class StateInDoubt(StateError):
+    """Whether the last commit is durable is not known, or others go on with the file. The outputs stay as they are."""
 
 
 class NotRunning(ScraperError, RuntimeError):

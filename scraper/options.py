@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from scraper.addresses import AddressRules, is_ip_address
 from scraper.errors import InvalidOption
 
 ParserName = Literal["lxml", "lexbor", "html.parser", "bs4"]
@@ -64,6 +65,30 @@ class Resolve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddressOptions:
+    """Which addresses may be connected to beside public ones, and beside the hosts and ports that the user named.
+
+    An entry of a list is a network ("10.0.0.0/8"), an address, or a host ("intranet.example") on any port, wherever
+    it leads.
+
+    Args:
+        allow_private: every address.
+        allow: networks and hosts that may be connected to.
+        deny: networks and hosts that may not, whatever else permits them.
+    """
+
+    allow_private: bool = False
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.rules()
+
+    def rules(self) -> AddressRules:
+        return AddressRules(allow_private=self.allow_private, allow=self.allow, deny=self.deny)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FetchOptions:
     """One attempt at getting bytes.
 
@@ -74,7 +99,8 @@ class FetchOptions:
         max_redirects: hops that are followed.
         user_agent: what the crawler calls itself.
         headers: sent with every request.
-        resolve: hosts whose address is given here.
+        resolve: hosts whose address is given here. That alone does not permit a private one.
+        addresses: which addresses may be connected to.
     """
 
     timeout_s: float = 30.0
@@ -84,12 +110,16 @@ class FetchOptions:
     user_agent: str = DEFAULT_USER_AGENT
     headers: Mapping[str, str] = field(default_factory=dict)
     resolve: tuple[Resolve, ...] = ()
+    addresses: AddressOptions = AddressOptions()
 
     def __post_init__(self) -> None:
         check_positive("timeout", self.timeout_s)
         check_positive("connect timeout", self.connect_timeout_s)
         check_positive("max-body", self.max_body_bytes)
         _check_not_negative("max-redirects", self.max_redirects)
+        for entry in self.resolve:
+            if not is_ip_address(entry.address):  # a name would be looked up after its check
+                raise InvalidOption(f"resolve {entry.host}:{entry.port}: {entry.address!r} is not an IP address")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -204,6 +204,7 @@ class Scope:
     def __init__(self, kind: ScopeName) -> None:
         self.kind = kind
         self._seeds: set[str] = set()
+        self._named: set[str] = set()
         # Sorted, and none is the beginning of another: so the greatest that is not greater than a URL is the
         # only one which that URL can begin with.
         self._prefixes: list[str] = []
@@ -217,6 +218,11 @@ class Scope:
 
     def include(self, seed_url: str) -> None:
         """Widens the scope by a seed, given as a canonical URL."""
+        self._named.add(host_port(seed_url))
+        self.widen(seed_url)
+
+    def widen(self, seed_url: str) -> None:
+        """Widens the scope by a place that a seed moved to: it is a seed, but not one that the user named."""
         self._seeds.add(seed_url)
         if self._domain_of is not None:
             self._domains.add(self._domain_of(_host(seed_url)))
@@ -248,8 +254,12 @@ class Scope:
         return index > 0 and text.startswith(self._prefixes[index - 1])
 
     def is_seed(self, url: str) -> bool:
-        """Whether `include` was called with this URL."""
+        """Whether this URL is a seed, or a place that one moved to."""
         return url in self._seeds
+
+    def is_named(self, host_port: str) -> bool:
+        """Whether the user named this host and port, as "host:port", by a seed."""
+        return host_port in self._named
 
 
 def _without_scheme(url: str) -> str:

@@ -13,9 +13,10 @@ import scraper
 
 ROOT = Path(scraper.__file__).parent
 STAGES = {"frontier", "fetch", "parse", "offload", "sinks", "metrics", "report"}
-SHARED = {"model", "options", "errors", "urls", "handlers"}
+SHARED = {"addresses", "model", "options", "errors", "urls", "handlers"}
 
 PUBLIC = {
+    "AddressOptions",
     "AioFetcher",
     "Crawler",
     "CsvSink",
@@ -56,6 +57,7 @@ PUBLIC = {
     "Snapshot",
     "SqliteSink",
     "StateError",
+    "StateInDoubt",
     "StateOptions",
     "StateRefused",
     "Statistics",

@@ -146,7 +146,8 @@ class _Keeping:
     """A fetcher that keeps what it fetched; it follows redirects within the site."""
 
     def __init__(self, url: str) -> None:
-        self._fetcher: Fetcher = AioFetcher(FetchOptions(), self._gate, _POLITE_PACE.concurrency)
+        named = urls.host_port(urls.canonical(url))
+        self._fetcher: Fetcher = AioFetcher(FetchOptions(), self._gate, _POLITE_PACE.concurrency, named.__eq__)
         self._site = url
         self.found: list[tuple[Request, Response]] = []
         self.problem = "it has none"

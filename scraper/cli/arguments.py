@@ -15,6 +15,7 @@ from scraper.options import (
     PARSERS,
     SCOPES,
     SYNCHRONOUS,
+    AddressOptions,
     FetchOptions,
     LimitOptions,
     OffloadOptions,
@@ -67,6 +68,15 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT:ADDR",
         help="send this host and port to this address",
     )
+    group.add_argument(
+        "--allow-private", action="store_true", help="connect to private addresses, too (always: those of start URLs)"
+    )
+    group.add_argument(
+        "--allow", action="append", default=[], metavar="NETWORK|HOST", help="connect to these private addresses, too"
+    )
+    group.add_argument(
+        "--deny", action="append", default=[], metavar="NETWORK|HOST", help="connect to none of these, whatever allows"
+    )
 
 
 def add_state(parser: argparse.ArgumentParser) -> None:
@@ -109,6 +119,9 @@ def fetch_options(parsed: argparse.Namespace) -> FetchOptions:
         connect_timeout_s=min(parsed.timeout, FetchOptions().connect_timeout_s) if parsed.timeout > 0 else 1.0,
         max_body_bytes=parsed.max_body,
         resolve=tuple(_resolve(text) for text in parsed.resolve),
+        addresses=AddressOptions(
+            allow_private=parsed.allow_private, allow=tuple(parsed.allow), deny=tuple(parsed.deny)
+        ),
     )
 
 

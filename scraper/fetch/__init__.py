@@ -2,6 +2,6 @@
 
 from scraper.fetch.aio import AioFetcher
 from scraper.fetch.mock import MockFetcher
-from scraper.fetch.protocol import Fetcher, Gate
+from scraper.fetch.protocol import Fetcher, Gate, IsNamed
 
-__all__ = ["AioFetcher", "Fetcher", "Gate", "MockFetcher"]
+__all__ = ["AioFetcher", "Fetcher", "Gate", "IsNamed", "MockFetcher"]

@@ -15,13 +15,14 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from scraper.errors import InvalidOption, NotRunning
+from scraper.fetch.address_check import AddressCheck
 from scraper.fetch.body import discard_body, read_body
 from scraper.fetch.connector import Connector, FixedResolver, was_reused
 from scraper.fetch.content_type import essence, is_wanted, looks_like_markup
 from scraper.fetch.deadline import TimeLimit
 from scraper.fetch.decoding import ACCEPT_ENCODING
 from scraper.fetch.failures import FOREIGN, failure_of, http_failure
-from scraper.fetch.protocol import Gate
+from scraper.fetch.protocol import Gate, IsNamed
 from scraper.fetch.redirects import CREDENTIALS, REDIRECTS, Hop, hop_to, next_hop
 from scraper.fetch.refused import Refused
 from scraper.model import Failure, Request, Response, Skip
@@ -49,21 +50,24 @@ class AioFetcher:
     """Fetches over HTTP/1.1 with aiohttp.
 
     Args:
-        options: deadlines, caps, headers, fixed addresses.
+        options: deadlines, caps, headers, fixed addresses, permitted addresses.
         gate: asked for every redirect hop.
         connections: in use at once; as many as there are calls of `fetch` at a time.
+        is_named: asked for every connection that is used; what it knows may be at a private address. None: every
+            host and port counts as named, and only `options.addresses.deny` refuses.
 
     Raises:
         InvalidOption: a header that HTTP cannot carry.
     """
 
-    def __init__(self, options: FetchOptions, gate: Gate, connections: int) -> None:
+    def __init__(self, options: FetchOptions, gate: Gate, connections: int, is_named: IsNamed | None = None) -> None:
         for name, value in (("User-Agent", options.user_agent), *options.headers.items()):
             if (fault := _fault_of_header(name, value)) is not None:
                 raise InvalidOption(fault)
         self._options = options
         self._gate = gate
         self._connections = connections
+        self._check = AddressCheck(options.addresses, is_named)
         # These go along request by request, so that a redirect can drop them.
         self._credentials = tuple(pair for pair in options.headers.items() if pair[0].lower() in CREDENTIALS)
         self._session: aiohttp.ClientSession | None = None
@@ -81,7 +85,7 @@ class AioFetcher:
         self._time_limit = TimeLimit(self._options.timeout_s)
         self._resolver = FixedResolver(self._options.resolve)
         self._session = aiohttp.ClientSession(
-            connector=Connector(self._connections, self._resolver),
+            connector=Connector(self._connections, self._resolver, self._check),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
             # The attempt has one deadline, over all its redirects; aiohttp counts each request anew.

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import functools
 import socket
 import sys
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
+from aiohttp import AddrInfoType
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.helpers import set_exception
 
+from scraper.fetch.address_check import AddressCheck
 from scraper.options import Resolve
 
 was_reused: ContextVar[bool] = ContextVar("was_reused", default=False)
 """Whether the request that this task sent last went out on a connection that had served before."""
+
+_checked: ContextVar[frozenset[str]] = ContextVar("checked", default=frozenset())
+"""The addresses that the connection which this task opens may lead to."""
 
 # Browsers trust an address about that long; a crawl asks for the same few names all the time.
 _DNS_TTL_S = 60
@@ -88,17 +95,27 @@ def _protocol(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
     return _Protocol(loop)
 
 
-class Connector(aiohttp.TCPConnector):
-    """Hands out connections that are clean, and keeps a bounded number of idle ones.
+def _open_socket(where: AddrInfoType) -> socket.socket:
+    """The last step before a connection. Should aiohttp come here past the check, there is none."""
+    family, kind, protocol, _, address = where
+    if address[0] not in _checked.get():
+        raise PermissionError(errno.EACCES, "the address was not checked")
+    return socket.socket(family, kind, protocol)
 
-    It reaches into aiohttp where aiohttp has no other way; tests/fetch/test_connector.py holds each reason.
+
+class Connector(aiohttp.TCPConnector):
+    """Hands out connections that are clean and lead where they may, and keeps a bounded number of idle ones.
+
+    It reaches into aiohttp where aiohttp has no other way; tests/fetch/test_connector.py and test_address_check.py
+    hold each reason.
 
     Args:
         connections: in use at once.
         resolver: where host names lead.
+        check: asked for the address of every connection that is handed out, a new or an idle one.
     """
 
-    def __init__(self, connections: int, resolver: AbstractResolver) -> None:
+    def __init__(self, connections: int, resolver: AbstractResolver, check: AddressCheck) -> None:
         super().__init__(
             limit=connections,
             limit_per_host=0,  # a host's share is the frontier's
@@ -106,18 +123,42 @@ class Connector(aiohttp.TCPConnector):
             ttl_dns_cache=_DNS_TTL_S,
             keepalive_timeout=_KEEPALIVE_S,
             enable_cleanup_closed=_LEAKS_TLS_TRANSPORTS,
+            socket_factory=_open_socket,
         )
+        self._check = check
         self._factory = functools.partial(_protocol, self._loop)
+
+    async def _resolve_host(self, host: str, port: int, traces: Sequence[Any] | None = None) -> list[ResolveResult]:
+        """Only the addresses that may be connected to.
+
+        A resolver could not do that: IP addresses in URLs never come to one, and aiohttp keeps what it answered, while
+        what is permitted may change. What is returned here is connected to without being looked up again.
+
+        Raises:
+            Refused: there is none.
+        """
+        found = await super()._resolve_host(host, port, traces)
+        refusals = [self._check.refusal(host, port, one["host"]) for one in found]
+        permitted = [one for one, refusal in zip(found, refusals, strict=True) if refusal is None]
+        if not permitted and refusals[0] is not None:
+            raise refusals[0]
+        _checked.set(frozenset([one["host"] for one in permitted]))
+        return permitted
 
     async def _get(self, key: Any, traces: Any) -> Connection | None:
         while (connection := await super()._get(key, traces)) is not None:
             protocol = connection.protocol
             # Bytes that came while it was idle would be taken for the answer to the next request.
-            if protocol is not None and not protocol.should_close:
+            if protocol is not None and not protocol.should_close and self._is_permitted(key, protocol):
                 was_reused.set(True)
                 return connection
             connection.close()
         return None
+
+    def _is_permitted(self, key: Any, protocol: ResponseHandler) -> bool:
+        """Whether an idle connection may still be used: a crawl that named its host may have ended meanwhile."""
+        peer = protocol.transport.get_extra_info("peername") if protocol.transport is not None else None
+        return peer is not None and self._check.refusal(key.host, key.port, peer[0]) is None
 
     def _release(self, key: Any, protocol: ResponseHandler, *, should_close: bool = False) -> None:
         super()._release(key, protocol, should_close=should_close)

@@ -4,6 +4,8 @@
     timeout               yes    the attempt took longer than it may, redirects included
     connect_timeout       yes    no connection in time
     dns                   if     the host name has no address; tried again where the name service was at fault
+    private_address       no     the address is not public, and nobody permitted it
+    denied_address        no     the host or its address is on the deny list
     connection_refused    yes    nobody listens
     connection_reset      yes    the connection was torn down
     unreachable           yes    no route to the address

@@ -11,6 +11,9 @@ from scraper.model import Failure, Request, Response, Skip
 Gate = Callable[[Request, str], Skip | None]
 """Asked for the URL of every redirect hop, without credentials: None lets it pass, a Skip ends the request."""
 
+IsNamed = Callable[[str], bool]
+"""Whether the user named a host and port, written as `scraper.urls.host_port` does: its address may be private."""
+
 
 class Fetcher(Protocol):
     """Makes one attempt at getting bytes. Pace, attempts and robots.txt are the frontier's."""

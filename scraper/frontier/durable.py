@@ -127,8 +127,7 @@ class DurableFrontier:
             raise
         self._counts = opened.counts
         self._suspects = opened.suspects
-        for place, _ in opened.scope:
-            self._scope.include(place)
+        self._include(opened.scope)
         self._clock_start_s = max(time.time(), opened.clock_s) - time.monotonic()
         places = {url for url, is_seed in opened.scope if is_seed}  # a million seeds need not be asked for again
         await self.add([seed for seed, url in zip(seeds, starts, strict=True) if not (seed.is_plain and url in places)])
@@ -137,14 +136,27 @@ class DurableFrontier:
         async with self._lock:
             await self._commit(Change())
 
+    def _include(self, places: Iterable[tuple[str, bool]]) -> None:
+        for url, is_seed in places:
+            if is_seed:
+                self._scope.include(url)
+            else:
+                self._scope.widen(url)
+
     def _clock_s(self) -> float:
         """The file's time, in seconds since 1970. While a process runs it does not jump, whatever the system's does,
         and it never runs behind what the file has seen.
         """
         return self._clock_start_s + time.monotonic()
 
-    async def take_outputs(self) -> tuple[list[OutputPart], list[OutputPart]]:
+    async def take_outputs(self) -> list[OutputPart]:
         return await self._in_thread(self._opened().take_outputs)
+
+    async def adopt_outputs(self) -> list[OutputPart]:
+        return await self._in_thread(self._opened().adopt_outputs)
+
+    async def release_outputs(self, parts: Sequence[OutputPart]) -> None:
+        await self._in_thread(self._opened().release_outputs, parts)
 
     async def add(self, requests: Iterable[Request]) -> None:
         admitted = [with_url(request, urls.canonical(request.url)) for request in requests]
@@ -208,7 +220,7 @@ class DurableFrontier:
         return None  # what waits for a time waits in the file; `attend` wakes it
 
     def widen(self, url: str) -> None:
-        self._scope.include(url)
+        self._scope.widen(url)
         self._widened.append((url, False))
 
     async def settle(self, outcomes: Sequence[Outcome], now_s: float) -> list[Outcome]:  # noqa: ARG002  its own clock
@@ -398,8 +410,7 @@ class DurableFrontier:
 
     async def _meet(self, store: Store) -> None:
         met = await self._in_thread(store.meet, time.monotonic(), _PATIENCE_S)
-        for place, _ in met.scope:
-            self._scope.include(place)
+        self._include(met.scope)
         self._window.admit(met.rows)
         self._window.give_away(met.surplus)
         self._counts = met.counts

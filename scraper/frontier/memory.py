@@ -50,14 +50,20 @@ class MemoryFrontier:
     async def open(self, seeds: Sequence[Request]) -> None:
         await self.add(seeds)
 
-    async def take_outputs(self) -> tuple[list[OutputPart], list[OutputPart]]:
-        return [], []
+    async def take_outputs(self) -> list[OutputPart]:
+        return []
+
+    async def adopt_outputs(self) -> list[OutputPart]:
+        return []
+
+    async def release_outputs(self, parts: Sequence[OutputPart]) -> None:
+        """There are none."""
 
     async def attend(self, changed: Callable[[], None]) -> None:
         """Nothing happens here but what the crawl does itself."""
 
     def widen(self, url: str) -> None:
-        self._scope.include(url)
+        self._scope.widen(url)
 
     async def add(self, requests: Iterable[Request]) -> None:
         admitted = [with_url(request, urls.canonical(request.url)) for request in requests]

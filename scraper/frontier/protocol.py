@@ -54,8 +54,14 @@ class Frontier(Protocol):
             StateRefused: a state file that this crawl cannot go on with.
         """
 
-    async def take_outputs(self) -> tuple[list[OutputPart], list[OutputPart]]:
-        """Where each output goes on, and the parts of outputs that nobody writes to any more."""
+    async def take_outputs(self) -> list[OutputPart]:
+        """Where each output goes on."""
+
+    async def adopt_outputs(self) -> list[OutputPart]:
+        """Parts of outputs that dead crawlers left: nobody else takes them before they are released."""
+
+    async def release_outputs(self, parts: Sequence[OutputPart]) -> None:
+        """Any crawler may go on with these parts."""
 
     async def add(self, requests: Iterable[Request]) -> None:
         """Admits seeds, which are in scope whatever the scope is. Adding one twice changes nothing.

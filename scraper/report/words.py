@@ -24,6 +24,8 @@ _REASONS = MappingProxyType(
         "timeout": "no complete answer within the time limit",
         "connect_timeout": "no connection within the time limit",
         "dns": "the host name has no address",
+        "private_address": "not a public address",
+        "denied_address": "on the deny list",
         "connection_refused": "nobody listens at that address",
         "connection_reset": "the connection was torn down",
         "unreachable": "no way to that address",

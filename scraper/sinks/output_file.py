@@ -176,7 +176,10 @@ class OutputFile:
             if self._is_regular:
                 raw.truncate(0)
         if self._is_resumed:
-            check_in_place(self.path, os.fstat(raw.fileno()))
+            held = os.fstat(raw.fileno())
+            check_in_place(self.path, held)
+            if held.st_size != self.length_bytes:
+                raise SinkError("another program changed it while the crawl wrote to it")
         whole = memoryview(data).cast("B")
         if not whole:
             return 0
@@ -207,7 +210,8 @@ class OutputFile:
         if self._raw is None:
             return
         try:
-            if self._is_resumed:
+            # Of another length it is not as this one left it: somebody else may have gone on with it.
+            if self._is_resumed and os.fstat(self._raw.fileno()).st_size == self.length_bytes:
                 self._cut(self._committed or Extent())
         finally:
             self._raw.close()

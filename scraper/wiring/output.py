@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from json import JSONDecodeError
 from os import PathLike
 from pathlib import Path
 
 from scraper import urls
+from scraper.errors import StateRefused
 from scraper.frontier import OutputPart
 from scraper.model import Delivery, Failure, Item, Outcome, State
 from scraper.options import StateOptions
@@ -41,7 +43,8 @@ class Output:
             else:
                 self._sinks.append(made)
         self._failures = failures
-        self._kept: dict[str, Resumable] = {}  # by name: those that can be cut back
+        self._bases: dict[str, Resumable] = {}  # by name: those that can be cut back, as they were given
+        self._kept: dict[str, Resumable] = {}  # and the parts of them that this crawl writes
         self._committed: dict[str, str] = {}
         self.first_failure = ""
         self._steps = Steps()
@@ -65,12 +68,11 @@ class Output:
             return None
         return os.path.relpath(Path(sink.output).resolve(), Path(self._state.path).resolve().parent)
 
-    async def open(self, mine: Sequence[OutputPart], left: Sequence[OutputPart]) -> Delivery:
+    async def open(self, mine: Sequence[OutputPart]) -> Delivery:
         """Opens all, or none.
 
         Args:
             mine: where each output goes on.
-            left: parts that nobody writes to: what is not committed of them is cut.
 
         Returns:
             How the outputs stand before the first page.
@@ -87,9 +89,7 @@ class Output:
                     await sink.open()
                     continue
                 assert isinstance(sink, Resumable)
-                for part in left:
-                    if part.name == name:
-                        await self._cut(sink, part)
+                self._bases[name] = sink
                 own = sink.part(parts[name].part)
                 assert isinstance(own, Resumable)
                 self._put(place, own)
@@ -108,17 +108,49 @@ class Output:
         else:
             self._failures = sink
 
-    async def _cut(self, sink: Resumable, part: OutputPart) -> None:
-        other = sink.part(part.part)
-        assert isinstance(other, Resumable)
-        await self._resume(other, part.position)
-        await other.close()
+    async def tidy(
+        self, left: Sequence[OutputPart], release: Callable[[Sequence[OutputPart]], Awaitable[None]], *, is_end: bool
+    ) -> None:
+        """Cuts from parts that dead crawlers left what is not committed of them.
+
+        Args:
+            left: the parts.
+            release: lets others have them, with the positions that they have now.
+            is_end: the crawl has come to its end: what waits for company in them is written.
+
+        Raises:
+            OutputRefused: one is not what the state says.
+        """
+        for part in left:
+            sink = self._bases[part.name].part(part.part) if part.name in self._bases else None
+            if not isinstance(sink, Resumable):
+                await release([part])
+                continue
+            try:
+                await self._resume(sink, part.position)
+                if is_end:
+                    await sink.finish()
+                await release([part._replace(position=sink.position)])
+                sink.committed(sink.position)
+            finally:
+                await sink.close()
 
     async def _resume(self, sink: Resumable, position: str | None) -> None:
         assert self._state is not None
-        await sink.resume(position, is_synced=self._state.synchronous == "full")
+        try:
+            await sink.resume(position, is_synced=self._state.synchronous == "full")
+        except (KeyError, TypeError, JSONDecodeError) as error:
+            raise StateRefused(
+                f"state {os.fspath(self._state.path)} is damaged, in what it says of output {sink.output}: "
+                "restore a copy, or name another file to begin anew"
+            ) from error
         if position is not None:
             sink.committed(position)
+
+    def leave(self) -> None:
+        """It is not known what the state holds: all that was written stays, and the next run cuts it to size."""
+        for sink in self._kept.values():
+            sink.committed(sink.position)
 
     async def close(self) -> None:
         await self._stack.aclose()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from scraper.fetch import AioFetcher, Gate
+from scraper.fetch import AioFetcher, Gate, IsNamed
 from scraper.model import Failure, Request, Response, Skip
 from scraper.options import FetchOptions
 
@@ -12,6 +12,8 @@ def open_gate(_: Request, __: str) -> Skip | None:
     return None
 
 
-async def attempt(request: Request | str, gate: Gate = open_gate, **options: Any) -> Response | Failure | Skip:
-    async with AioFetcher(FetchOptions(**options), gate, 4) as fetcher:
+async def attempt(
+    request: Request | str, gate: Gate = open_gate, is_named: IsNamed | None = None, **options: Any
+) -> Response | Failure | Skip:
+    async with AioFetcher(FetchOptions(**options), gate, 4, is_named) as fetcher:
         return await fetcher.fetch(request if isinstance(request, Request) else Request(request))

@@ -63,7 +63,9 @@ class Crew:
         self.presence = Presence(self._path, self.number)
         # A crawler that was killed between its commit and `clear_away` left the files of those that it had buried.
         known = {self.number, *(number for number, *_ in rows)}
-        self._dead += presence.numbers(self._path) - known
+        self._dead += [
+            number for number in presence.numbers(self._path) - known if not presence.is_alive(self._path, number)
+        ]
 
     def meet(self, database: sqlite3.Connection, now_s: float, patience_s: float) -> None:
         """Shows that this crawler lives, and takes away the places of those that do not, or do not show it.
@@ -79,7 +81,7 @@ class Crew:
             if not presence.is_alive(self._path, number):
                 self._bury(database, number)
             elif self._is_silent(number, beats, now_s, patience_s):
-                dismiss(database, number)
+                dismiss(database, number, is_dead=False)
         self._beats = {number: self._beats[number] for number, _ in others if number in self._beats}
 
     def _is_silent(self, crawler: int, beats: int, now_s: float, patience_s: float) -> bool:
@@ -113,6 +115,13 @@ class Crew:
     def is_deserted(self, database: sqlite3.Connection) -> bool:
         return _crawlers(database) == 0
 
+    def has_living(self, database: sqlite3.Connection, crawler: int | None) -> bool:
+        """Whether a crawler may still write to what was its own: also one that lost its place, if it lives."""
+        if crawler is None:
+            return False
+        has_place = database.execute("SELECT 1 FROM crawlers WHERE number = ?", (crawler,)).fetchone() is not None
+        return has_place or presence.is_alive(self._path, crawler)
+
     def has_place(self, database: sqlite3.Connection) -> bool:
         """Whether this crawler's place is still its own."""
         return database.execute("SELECT 1 FROM crawlers WHERE number = ?", (self.number,)).fetchone() is not None
@@ -145,14 +154,15 @@ class Crew:
             self.presence = None
 
 
-def dismiss(database: sqlite3.Connection, crawler: int) -> None:
-    """A crawler has no place on the file any more: its hosts are free, its outputs are anybody's."""
+def dismiss(database: sqlite3.Connection, crawler: int, *, is_dead: bool = True) -> None:
+    """A crawler has no place on the file any more: its hosts are free, and if it is dead, its outputs are, too."""
     database.execute(
         "UPDATE hosts SET crawler = NULL, turn = CASE WHEN EXISTS "
         f"(SELECT 1 FROM requests WHERE host = hosts.number AND state = {WAITING}) THEN 0 END WHERE crawler = ?",
         (crawler,),
     )
-    database.execute("UPDATE outputs SET crawler = NULL WHERE crawler = ?", (crawler,))
+    if is_dead:  # one that wakes up may still write to its parts
+        database.execute("UPDATE outputs SET crawler = NULL WHERE crawler = ?", (crawler,))
     database.execute("DELETE FROM crawlers WHERE number = ?", (crawler,))
 
 

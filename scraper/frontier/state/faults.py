@@ -33,3 +33,8 @@ def cause_of(error: sqlite3.Error | OSError) -> str:
     if code == sqlite3.SQLITE_ERROR:  # such as a table that is missing
         return f"it is damaged ({error}): restore a copy, or name another file to begin anew"
     return _CAUSES.get(code) or _CAUSES.get(code & 0xFF) or str(error)  # the low byte is the kind
+
+
+def is_in_doubt(error: sqlite3.Error | OSError) -> bool:
+    """Whether a commit that failed so may have become durable: its sync failed, and it stands in the log."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR

@@ -10,9 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from scraper.errors import StateError, StateRefused
+from scraper.errors import StateError, StateInDoubt, StateRefused
 from scraper.frontier.state import schema
-from scraper.frontier.state.faults import cause_of
+from scraper.frontier.state.faults import cause_of, is_in_doubt
 from scraper.options import SynchronousName
 
 # Another program that reads the file, or another crawler that commits, holds its lock for milliseconds.
@@ -81,6 +81,14 @@ class StateFile:
                 Path(f"{self.path}{suffix}").unlink(missing_ok=True)
 
     @property
+    def is_empty(self) -> bool:
+        """No transaction has come to its end in it."""
+        try:
+            return self._database is not None and not value_of(self._database, "SELECT count(*) FROM sqlite_master")
+        except sqlite3.Error:
+            return False
+
+    @property
     def is_there(self) -> bool:
         """SQLite writes on into a file that has no name any more, and tells nobody."""
         return self._identity is not None and _identity(self.path) == self._identity
@@ -98,7 +106,8 @@ class StateFile:
             with self.transaction() as database:
                 yield database
         except (sqlite3.Error, OSError) as error:
-            raise StateError(f"{self.name} failed: {cause_of(error)}") from error
+            kind = StateInDoubt if is_in_doubt(error) else StateError
+            raise kind(f"{self.name} failed: {cause_of(error)}") from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -18,7 +18,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from scraper.errors import StateError, StateRefused
+from scraper.errors import StateInDoubt, StateRefused
 from scraper.frontier.state.crew import Crew, dismiss
 from scraper.frontier.state.faults import cause_of
 from scraper.frontier.state.file import StateFile, value_of
@@ -88,7 +88,7 @@ class Store:
         finally:
             if not self._is_open:
                 self._crew.close()
-                self._file.close()
+                self._file.close(is_of_no_use=self._file.is_empty)
         return opened
 
     def close(self, *, is_sound: bool) -> None:
@@ -171,7 +171,7 @@ class Store:
 
     def _check_place(self, database: sqlite3.Connection) -> None:
         if not self._crew.has_place(database):
-            raise StateError(
+            raise StateInDoubt(
                 f"{self._file.name}: this process stood still for so long that another crawler took over its hosts; "
                 "start it again to work on"
             )
@@ -283,24 +283,42 @@ class Store:
             self._scope_after = rows[-1][0]
         return [(url, bool(is_seed)) for _, url, is_seed in rows]
 
-    def take_outputs(self) -> tuple[list[OutputPart], list[OutputPart]]:
-        """Where each output goes on.
-
-        Returns:
-            This crawler's part of each output, and the parts that nobody writes to any more.
-        """
+    def take_outputs(self) -> list[OutputPart]:
+        """Where each output goes on: the first part that no crawler writes to."""
         names = self._crawl.outputs
         with self._file.in_use() as database:
             rows = database.execute("SELECT name, part, crawler, position FROM outputs").fetchall()
-            busy = {part for _, part, crawler, _ in rows if crawler is not None}
+            busy = {part for _, part, crawler, _ in rows if self._crew.has_living(database, crawler)}
             self._part = next(part for part in range(1, len(rows) + 2) if part not in busy)
-            free = {(name, part): position for name, part, crawler, position in rows if crawler is None}
-            mine = [OutputPart(name, self._part, free.pop((name, self._part), None)) for name in names]
+            positions = {name: position for name, part, _, position in rows if part == self._part}
             database.executemany(
-                "INSERT INTO outputs VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET crawler = ?3",
-                [(each.name, each.part, self._crew.number, each.position) for each in mine],
+                "INSERT INTO outputs VALUES (?1, ?2, ?3, NULL) ON CONFLICT DO UPDATE SET crawler = ?3",
+                [(name, self._part, self._crew.number) for name in names],
             )
-        return mine, [OutputPart(name, part, position) for (name, part), position in free.items()]
+        return [OutputPart(name, self._part, positions.get(name)) for name in names]
+
+    def adopt_outputs(self) -> list[OutputPart]:
+        """Parts that dead crawlers left. They are this crawler's until it releases them."""
+        with self._file.in_use() as database:
+            rows = database.execute("SELECT name, part, crawler, position FROM outputs").fetchall()
+            left = [
+                OutputPart(name, part, position)
+                for name, part, crawler, position in rows
+                if not self._crew.has_living(database, crawler)
+            ]
+            database.executemany(
+                "UPDATE outputs SET crawler = ? WHERE name = ? AND part = ?",
+                [(self._crew.number, each.name, each.part) for each in left],
+            )
+        return left
+
+    def release_outputs(self, parts: Sequence[OutputPart]) -> None:
+        """Any crawler may go on with these, from the positions that they have now."""
+        with self._file.in_use() as database:
+            database.executemany(
+                "UPDATE outputs SET crawler = NULL, position = ? WHERE name = ? AND part = ?",
+                [(part.position, part.name, part.part) for part in parts],
+            )
 
 
 # Steps of a commit
