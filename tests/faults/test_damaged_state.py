@@ -99,14 +99,16 @@ def overwrite(path: Path, at: int, data: bytes) -> None:
 )
 def test_a_damaged_state_is_refused(copy: Crawl, damage: Callable[[Path], None], said: str) -> None:
     damage(copy.state)
-    before = bytes_of(copy.state, copy.output)
+    # What the state says of an output is read when the crawl has taken its place on the file.
+    kept = (copy.output,) if damage is no_positions else (copy.state, copy.output)
+    before = bytes_of(*kept)
     copy.site.reset_blocking()
     end = copy.run()
     assert end.status == 2
     assert str(copy.state) in end.complaint
     assert said in end.complaint
     assert copy.site.access_log_blocking() == []
-    assert bytes_of(copy.state, copy.output) == before
+    assert bytes_of(*kept) == before
 
 
 def test_an_emptied_state_is_a_new_one_and_the_output_is_not_its_own(copy: Crawl) -> None:
