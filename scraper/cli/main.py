@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 import scraper
-from scraper.cli import bench, crawl, demo, probe, state
 from scraper.errors import ScraperError, UsageError, WorkerStartFailed
 
 REFUSED = 2  # nothing was fetched: change the command and try again
 FAILED = 1  # something was fetched, and then it could not go on
+
+# Each a module of this package, which is loaded when it is asked for: a crawl that goes on need not wait for the bench.
+_COMMANDS = ("crawl", "state", "demo", "probe", "bench")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -31,11 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _Parser(prog="scraper", description="An asyncio crawler that knows where its time goes.")
     parser.add_argument("--version", action="version", version=f"scraper {scraper.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=_Parser)
-    crawl.add_command(commands)
-    state.add_command(commands)
-    demo.add_command(commands)
-    probe.add_command(commands)
-    bench.add_command(commands)
+    words = sys.argv[1:] if arguments is None else arguments
+    wanted = [name for name in _COMMANDS if name in words[:1]] or _COMMANDS
+    for name in wanted:
+        importlib.import_module(f"scraper.cli.{name}").add_command(commands)
     parsed = parser.parse_args(arguments)
     try:
         status: int = parsed.run(parsed)
