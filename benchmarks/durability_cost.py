@@ -32,7 +32,7 @@ from scraper.bench.statistics import interval_of
 from scraper.cli.environment import describe_environment, load_at_start
 from scraper.cli.running import run
 from scraper.crawler import Crawler
-from scraper.frontier import DurableFrontier
+from scraper.frontier.durable import DurableFrontier
 from scraper.frontier.state import store
 from scraper.frontier.state.store import Store
 from scraper.frontier.window import Window

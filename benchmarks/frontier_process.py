@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from scraper.cli.running import run
-from scraper.frontier import DurableFrontier
+from scraper.frontier.durable import DurableFrontier
 from scraper.frontier.retry import RetryPolicy
 from scraper.model import Delivery, Lease, Outcome, Request, State
 from scraper.options import PaceOptions, StateOptions

@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterable, Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
-from scraper.errors import NotRunning
+from scraper.errors import NotRunning, StateInDoubt
 from scraper.model import Delivery, Extraction, Failure, Lease, Outcome, Request, Response, Skip, Stage, State
 from scraper.options import LimitOptions, PaceOptions
 from scraper.steps import Steps
@@ -165,6 +165,7 @@ class Crawl:
         self._grace_timer: asyncio.TimerHandle | None = None
         self._broken: NotRunning | None = None
         self._is_seeding = True
+        self._adding = 0
         self._committed = asyncio.Event()
         self.stopped: str | None = None
         self._steps = Steps()
@@ -210,6 +211,11 @@ class Crawl:
             self._changed.set()
             self._grace_timer = asyncio.get_running_loop().call_later(_GRACE_S, self._give_up_waiting)
 
+    def _look(self) -> None:
+        """Others may have committed, or there may be more to lease."""
+        self._committed.set()
+        self._changed.set()
+
     def _give_up_waiting(self) -> None:
         self._has_patience = False
         self._changed.set()
@@ -223,8 +229,12 @@ class Crawl:
         """
         if self._has_ended:
             raise NotRunning("the crawl has come to its end: nothing can be added")
-        await self._frontier.add(requests)
-        self._changed.set()
+        self._adding += 1
+        try:
+            await self._frontier.add(requests)
+        finally:
+            self._adding -= 1
+            self._changed.set()
 
     async def run(self, seeds: AsyncIterable[Request]) -> None:
         """Crawls until nothing waits, a limit is reached or `stop` was called.
@@ -243,7 +253,7 @@ class Crawl:
                 seeding = group.create_task(self._seed(seeds))
                 sampling = group.create_task(self._sample())
                 committing = group.create_task(self._commit_loop())
-                attending = group.create_task(self._frontier.attend(self._changed.set))
+                attending = group.create_task(self._frontier.attend(self._look))
                 await self._dispatch(group)
                 self._has_ended = True
                 for task in (seeding, sampling, committing, attending, *self._fetches):
@@ -326,7 +336,9 @@ class Crawl:
     def _is_over(self) -> bool:
         if self._ended or self._committing or (self._has_patience and not self._is_idle()):
             return False
-        return self.stopped is not None or (not self._is_seeding and not self._frontier.statistics().waiting)
+        if self.stopped is not None:
+            return True
+        return not self._is_seeding and not self._adding and not self._frontier.statistics().waiting
 
     async def _fetch(self, first: Lease) -> None:
         """Fetches one request after another, as long as there are some: a task of its own for each costs more."""
@@ -452,8 +464,11 @@ def _crash_loop(lease: Lease) -> Failure:
 
 
 def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The error that made the others' tasks be cancelled: the first that is no group."""
-    first: BaseException = errors
+    """The error that made the others' tasks be cancelled: the first that is no group. One that leaves a commit in
+    doubt comes before others, because it decides what becomes of the outputs.
+    """
+    in_doubt, _ = errors.split(StateInDoubt)
+    first: BaseException = in_doubt or errors
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]
     return first

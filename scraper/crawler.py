@@ -14,9 +14,9 @@ from typing import Any, Self, cast
 
 from scraper import urls
 from scraper.crawl import Crawl
-from scraper.errors import HandlerNotImportable, InvalidOption, NotRunning, StateInDoubt, UsageError
+from scraper.errors import HandlerNotImportable, InvalidOption, NotRunning, StateInDoubt, UsageError, WorkerStartFailed
 from scraper.fetch import AioFetcher, Fetcher
-from scraper.frontier import DurableFrontier, Frontier, MemoryFrontier
+from scraper.frontier import Frontier, MemoryFrontier
 from scraper.frontier.retry import RetryPolicy
 from scraper.handlers import import_under_way, name_of
 from scraper.metrics import LagMeter, LagStatistics, LiveVerdict, Load, Recorder, Snapshot, Statistics, Usage, judge
@@ -302,6 +302,9 @@ class _Run:
             return MemoryFrontier(
                 scope=self._scope, per_host=self._pace.per_host, retry=retry, max_depth=limits.max_depth
             )
+        # 40 ms that only such a crawl needs, and file locks, which not every system has.
+        from scraper.frontier.durable import DurableFrontier  # noqa: PLC0415
+
         depth = None if limits.max_depth is None else str(limits.max_depth)
         return DurableFrontier(
             state,
@@ -323,10 +326,14 @@ class _Run:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._frontier.aclose)
             await self._frontier.open(first)
-            await self._parsing.prepare()
-            stack.push_async_callback(self._output.close)
-            await self._commit(await self._output.open(await self._frontier.take_outputs()))
-            await self._tidy_outputs(is_end=False)
+            try:
+                await self._parsing.prepare()
+                stack.push_async_callback(self._output.close)
+                await self._commit(await self._output.open(await self._frontier.take_outputs()))
+                await self._tidy_outputs(is_end=False)
+            except (UsageError, WorkerStartFailed):
+                self._frontier.disown()
+                raise
             self._recorder.start()
             self._lag.start()
             try:

@@ -13,7 +13,7 @@ import scraper
 
 ROOT = Path(scraper.__file__).parent
 STAGES = {"frontier", "fetch", "parse", "offload", "sinks", "metrics", "report"}
-SHARED = {"addresses", "model", "options", "errors", "urls", "handlers"}
+SHARED = {"addresses", "completion", "model", "options", "errors", "urls", "handlers"}
 
 PUBLIC = {
     "AddressOptions",

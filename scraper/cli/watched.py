@@ -23,14 +23,16 @@ class Watched:
         self._sink = sink
         self._taken = taken
         self._whole = self
-        self.written = sink
+        self.written: Resumable | None = None
 
     async def open(self) -> None:
         await self._sink.open()
+        self._whole.written = self._sink
 
     async def resume(self, position: str | None, *, is_synced: bool = False) -> None:
         await self._sink.resume(position, is_synced=is_synced)
-        self._whole.written = self._sink  # its own comes last, behind those of dead crawlers that are cut back
+        if self._whole.written is None:  # its own comes first, before those of dead crawlers that are cut back
+            self._whole.written = self._sink
 
     async def write(self, records: Sequence[Record]) -> None:
         if self._taken is not None:

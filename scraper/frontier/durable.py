@@ -18,8 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from scraper import urls
+from scraper.completion import to_its_end
 from scraper.errors import StateError
-from scraper.frontier.protocol import FrontierStatistics
+from scraper.frontier.protocol import SUSPECTED_AFTER, FrontierStatistics
 from scraper.frontier.recent import Recent
 from scraper.frontier.retry import RetryPolicy
 from scraper.frontier.schedule import Entry
@@ -36,9 +37,6 @@ from scraper.urls import Scope
 
 T = TypeVar("T")
 
-# After so many crashes a request is suspected, and let in only when no other suspect is under way: if the crawler dies
-# again, it is known why.
-SUSPECTED_AFTER = 2
 # Hosts at work at the same time. 32,768 take some 30 MB, and are more than any crawl contacts in a minute.
 _MOST_HOSTS = 32_768
 # The same for one of several crawlers, so that hosts are left for the others.
@@ -109,6 +107,7 @@ class DurableFrontier:
         self._thread: ThreadPoolExecutor | None = None
         self._store: Store | None = None
         self._is_sound = True
+        self._is_refused = False
 
     def __repr__(self) -> str:
         counts = self.statistics()
@@ -172,6 +171,7 @@ class DurableFrontier:
             change.counts["dropped", "duplicate"] += len(part) - len(change.found)
             async with self._lock:
                 await self._commit(change)
+            await asyncio.sleep(0)  # a cancellation that came meanwhile is delivered between two portions
 
     def _found(self, request: Request, depth: int) -> Found:
         return Found(
@@ -363,6 +363,7 @@ class DurableFrontier:
             self._widened += widened
             return None
         self._left = []
+        self._include(applied.scope)  # before a page of a host that is taken here is judged
         window.load(applied.loads)
         window.admit(applied.admitted)
         window.move(applied.moved)
@@ -371,7 +372,7 @@ class DurableFrontier:
                 self._recent.add(each.url, each.depth)
         self._others_wait = applied.others_wait
         self._set_due(applied.due_s)
-        self._counts.update(applied.counts)
+        self._counts = applied.counts if self._options.join else self._counts + applied.counts
         self._statistics = None
         return applied
 
@@ -445,12 +446,15 @@ class DurableFrontier:
     def _of_kind(self, kind: str) -> dict[str, int]:
         return {name: value for (of, name), value in self._counts.items() if of == kind and value}
 
+    def disown(self) -> None:
+        self._is_refused = True
+
     async def aclose(self) -> None:
         if self._thread is None or self._store is None:
             return
         thread, store = self._thread, self._store
         try:
-            await self._in_thread(lambda: store.close(is_sound=self._is_sound))
+            await self._in_thread(lambda: store.close(is_sound=self._is_sound, is_refused=self._is_refused))
         finally:
             self._thread = self._store = None
             thread.shutdown()
@@ -461,23 +465,11 @@ class DurableFrontier:
         return self._store
 
     async def _in_thread(self, call: Callable[..., T], *values: object) -> T:
-        """Calls the store. A call that was begun comes to its end and is answered; a cancellation that came meanwhile
-        is delivered at the next wait. Otherwise nobody would know what became durable.
-        """
+        """Calls the store."""
         assert self._thread is not None
-        ended = asyncio.get_running_loop().run_in_executor(self._thread, lambda: call(*values))
-        was_cancelled = False
-        while not ended.done():
-            try:
-                await asyncio.wait([ended])
-            except asyncio.CancelledError:
-                was_cancelled = True
-        task = asyncio.current_task()
-        if was_cancelled and task is not None:
-            task.uncancel()
-            task.cancel()
         try:
-            return ended.result()
+            loop = asyncio.get_running_loop()
+            return await to_its_end(loop.run_in_executor(self._thread, lambda: call(*values)))
         except StateError:
             self._is_sound = False
             raise

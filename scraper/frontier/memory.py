@@ -206,5 +206,8 @@ class MemoryFrontier:
             bytes=self._bytes,
         )
 
+    def disown(self) -> None:
+        """Nothing stays anyway."""
+
     async def aclose(self) -> None:
         self._known.clear()

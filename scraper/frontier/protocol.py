@@ -9,6 +9,10 @@ from typing import Protocol
 from scraper.frontier.state.values import OutputPart
 from scraper.model import Delivery, Lease, Outcome, Request
 
+# After so many crashes a request is suspected, and let in only when no other suspect is under way: if the crawler dies
+# again, it is known why.
+SUSPECTED_AFTER = 2
+
 
 @dataclass(frozen=True, slots=True)
 class FrontierStatistics:
@@ -105,6 +109,9 @@ class Frontier(Protocol):
         """
 
     def statistics(self) -> FrontierStatistics: ...
+
+    def disown(self) -> None:
+        """The crawl was refused before its first request: if nothing was known before, nothing is to stay."""
 
     async def aclose(self) -> None:
         """Leaves the crawl. What was leased and not committed waits again.

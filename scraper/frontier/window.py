@@ -18,7 +18,7 @@ from scraper.frontier.schedule import Entry, Schedule
 from scraper.frontier.state.values import FIRST, Load, Order, Row, Want
 from scraper.frontier.stored import request_of
 
-# Requests in memory, in all: some 500 bytes each, so 32 MB; for a moment up to twice as many.
+# Requests in memory, in all: some 500 bytes each, so 32 MB; twice as many before hosts are trimmed.
 _ENTRIES = 65_536
 # Of one host: enough that it is loaded twice a second at most, at a thousand pages a second.
 _MOST_OF_A_HOST = 1_024

@@ -21,7 +21,7 @@ _SHOWN_SEEDS = 3
 _SHOWN = 5  # suspects, and parts of outputs
 _MOST_CHARACTERS = 200
 # A command that fills its place in the file was cut.
-_COMMAND_CHARACTERS = 200
+_COMMAND_CHARACTERS = 1_000
 # After one crash, a request is one of many that were under way; after two, it is held to be the cause.
 _SUSPECTED_AFTER = 2
 _DEFAULT_HANDLER = "scraper.parse.outline:outline"

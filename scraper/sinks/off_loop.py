@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import anyio
 import anyio.to_thread
 
+from scraper.completion import to_its_end
 from scraper.errors import NotRunning, OutputRefused, SinkError
 from scraper.sinks.protocol import Record
 
@@ -70,8 +71,7 @@ class OffLoop:
         if self._limiter is None:
             return
         try:
-            with anyio.CancelScope(shield=True):
-                await self._run(call)
+            await to_its_end(self._run(call))
         except self._foreign as exc:
             raise SinkError(f"{self.name} could not be finished: {cause_of(exc)}") from exc
         except SinkError as exc:

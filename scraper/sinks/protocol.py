@@ -43,6 +43,7 @@ class Sink(Protocol):
 
     async def write(self, records: Sequence[Record]) -> None:
         """Take one committed batch. The first call, even an empty one, discards what an earlier crawl left.
+        With a state, an earlier run of the same crawl is no earlier crawl: append.
 
         Raises:
             SinkError: the batch could not be written; the crawl stops.

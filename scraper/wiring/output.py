@@ -13,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 
 from scraper import urls
-from scraper.errors import StateRefused
+from scraper.errors import StateInDoubt, StateRefused
 from scraper.frontier import OutputPart
 from scraper.model import Delivery, Failure, Item, Outcome, State
 from scraper.options import StateOptions
@@ -123,7 +123,7 @@ class Output:
         """
         for part in left:
             sink = self._bases[part.name].part(part.part) if part.name in self._bases else None
-            if not isinstance(sink, Resumable):
+            if not isinstance(sink, Resumable) or sink.output == self._kept[part.name].output:  # a stream has no parts
                 await release([part])
                 continue
             try:
@@ -132,6 +132,9 @@ class Output:
                     await sink.finish()
                 await release([part._replace(position=sink.position)])
                 sink.committed(sink.position)
+            except StateInDoubt:
+                sink.committed(sink.position)
+                raise
             finally:
                 await sink.close()
 

@@ -28,6 +28,7 @@ from scraper import (
     StateOptions,
     StateRefused,
     Statistics,
+    UsageError,
 )
 from tests.crawler import handlers
 
@@ -234,3 +235,52 @@ def ends(folder: Path) -> dict[str, str]:
     with closing(sqlite3.connect(folder / "state")) as database:
         query = "SELECT url, reason FROM ends JOIN requests ON number = request"
         return dict(database.execute(query).fetchall())
+
+
+@pytest.mark.parametrize("wrong", ["handler", "output"])
+async def test_a_refused_command_leaves_no_state_that_would_refuse_the_corrected_one(
+    fixture_server: StartServer, tmp_path: Path, wrong: str
+) -> None:
+    site = fixture_server(SITE)
+    output = tmp_path / "items.jsonl"
+    if wrong == "output":
+        output.write_text("an earlier result\n")
+    name = "tests.crawler.handlers:folow_all" if wrong == "handler" else "tests.crawler.handlers:follow_all"
+    with pytest.raises(UsageError):
+        async with Crawler(name, state=tmp_path / "state", executor="inline") as crawler:
+            await crawler.run(site.url, sinks=[output])
+    assert not (tmp_path / "state").exists()
+    output.unlink(missing_ok=True)
+    assert (await crawl(site.url, tmp_path)).done == SITE.pages
+
+
+async def test_what_is_added_while_the_crawl_comes_to_its_end_is_crawled(tmp_path: Path) -> None:
+    """Adding takes a moment in the file's thread; the crawl waits for it."""
+    pages = {"http://shop.test/": b"first", "http://shop.test/late": b"late"}
+    async with Crawler(handlers.only_url, state=tmp_path / "state", fetch=MockFetcher(pages)) as crawler:
+        adding: list[asyncio.Task[None]] = []
+
+        class Adds(MemorySink):
+            async def write(self, records: Any) -> None:
+                await super().write(records)
+                if records and not adding:
+                    adding.append(asyncio.create_task(crawler.add("http://shop.test/late")))
+                    await asyncio.sleep(0)
+
+        sink = Adds()
+        stats = await crawler.run("http://shop.test/", sinks=[sink])
+        await adding[0]
+    assert stats.waiting == 0
+    assert [item["url"] for item in sink.items] == list(pages)
+
+
+async def test_adding_many_seeds_can_be_cancelled(tmp_path: Path) -> None:
+    seeds = [f"http://shop.test/{number}" for number in range(20_000)]
+    async with Crawler(handlers.only_url, state=tmp_path / "state", fetch=MockFetcher({})) as crawler:
+        running = asyncio.create_task(crawler.run(seeds))
+        while not (tmp_path / "state").exists():
+            await asyncio.sleep(0.001)
+        running.cancel()
+        await asyncio.wait([running])
+    with closing(sqlite3.connect(tmp_path / "state")) as database:
+        assert database.execute("SELECT count(*) FROM requests").fetchone()[0] < len(seeds)

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from scraper import urls
-from scraper.frontier import SUSPECTED_AFTER, DurableFrontier, FrontierStatistics, durable, recent, window
+from scraper.frontier import SUSPECTED_AFTER, FrontierStatistics, durable, recent, window
+from scraper.frontier.durable import DurableFrontier
 from scraper.frontier.retry import RetryPolicy
 from scraper.model import Delivery, Failure, Lease, Outcome, Request, Skip, Stage, State
 from scraper.options import PaceOptions, ScopeName, StateOptions

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from scraper.errors import InvalidURL, StateError, StateRefused, UsageError
-from scraper.frontier import DurableFrontier, MemoryFrontier
+from scraper.frontier import MemoryFrontier
+from scraper.frontier.durable import DurableFrontier
 from scraper.frontier.retry import RetryPolicy
 from scraper.frontier.state.reading import StateReader
 from scraper.model import Delivery, Failure, Lease, Outcome, Request, Stage, State

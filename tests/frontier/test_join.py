@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -305,3 +307,37 @@ async def test_a_shared_crawl_fetches_everything_once(opened: Opening, clock: Cl
     assert set(ended.values()) == {1}
     assert (counts.waiting, counts.failed, counts.skipped) == (0, 0, 0)
     assert counts.done == counts.items == counts.seen == len(ended)
+
+
+async def test_a_host_is_not_taken_with_a_stale_scope(opened: Opening) -> None:
+    """Another one's seeds come into scope with the commit that takes their hosts, and not at the next meeting."""
+    one = await opened(pages(1, HOSTS[0]), join=True, scope="host")
+    two = await opened(join=True, scope="host")
+    await meet(two, one)
+    mine = lease(one)
+    await two.add(pages(1, *HOSTS[1:]))
+    await finish(one, done(mine))
+    for leased in lease_all(one):
+        host = leased.request.url.rpartition("/")[0]
+        await finish(one, done(leased, f"{host}/child"))
+    assert one.statistics().dropped.get("out_of_scope", 0) == 0
+
+
+async def test_counts_are_those_of_the_file_after_each_commit(opened: Opening) -> None:
+    """A crawler that believed its own count would leave while others work."""
+    one = await opened(pages(2, HOSTS[0]), join=True, scope="any")
+    two = await opened(join=True, scope="any")
+    await two.add(pages(5, HOSTS[1]))
+    await finish(one, *map(done, lease_all(one)))
+    assert one.statistics().waiting == 5
+
+
+async def test_one_that_stood_still_itself_does_not_blame_the_others(opened: Opening) -> None:
+    one = await opened(pages(1, HOSTS[0]), join=True)
+    two = await opened(join=True)
+    await meet(one, two, one)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(durable, "time", SimpleNamespace(monotonic=lambda: time.monotonic() + 1_000.0, time=time.time))
+        await two.attend_once()
+    await one.attend_once()
+    assert lease(one).request.url == f"{HOSTS[0]}/0"

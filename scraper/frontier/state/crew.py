@@ -34,6 +34,7 @@ class Crew:
         self._name = name
         self._is_joined = is_joined
         self._beats: dict[int, tuple[int, float]] = {}
+        self._met_s = 0.0
         self._dead: list[int] = []
         self.number = 0
         self.presence: Presence | None = None
@@ -75,6 +76,9 @@ class Crew:
             now_s: on this process's own clock, which never jumps: no clock is compared with another's.
             patience_s: how long a crawler may live without showing it.
         """
+        if now_s - self._met_s > patience_s:  # this one stood still itself, and cannot tell how long others did
+            self._beats.clear()
+        self._met_s = now_s
         database.execute("UPDATE crawlers SET beats = beats + 1 WHERE number = ?", (self.number,))
         others = database.execute("SELECT number, beats FROM crawlers WHERE number <> ?", (self.number,)).fetchall()
         for number, beats in others:
@@ -85,6 +89,8 @@ class Crew:
         self._beats = {number: self._beats[number] for number, _ in others if number in self._beats}
 
     def _is_silent(self, crawler: int, beats: int, now_s: float, patience_s: float) -> bool:
+        if beats == 0:  # it is still looking at its outputs, and its lock says that it lives
+            return False
         last_beats, since_s = self._beats.get(crawler, (-1, now_s))
         if beats != last_beats:
             self._beats[crawler] = (beats, now_s)

@@ -15,6 +15,8 @@ from scraper.frontier.state import schema
 from scraper.frontier.state.faults import cause_of, is_in_doubt
 from scraper.options import SynchronousName
 
+# The first whose JSON functions have the operator ->>.
+_OLDEST_SQLITE = (3, 38)
 # Another program that reads the file, or another crawler that commits, holds its lock for milliseconds.
 _LOCK_TIMEOUT_S = 10.0
 # Pages of the file in this process's memory; the rest is the kernel's.
@@ -47,6 +49,9 @@ class StateFile:
             StateRefused: it is no state file, or one that cannot be used.
             sqlite3.Error, OSError: as SQLite and the system have it.
         """
+        if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+            needed = ".".join(map(str, _OLDEST_SQLITE))
+            raise StateRefused(f"{self.name} needs SQLite {needed}, and this Python has {sqlite3.sqlite_version}")
         if not self.path.parent.is_dir():
             raise StateRefused(f"{self.name} cannot be used: its folder does not exist")
         if self.path.is_dir():

@@ -26,11 +26,8 @@ class CrawlIdentity:
     seeds: Sequence[str]
 
 
-def check_crawl(database: sqlite3.Connection, name: str, crawl: CrawlIdentity) -> bool:
+def check_crawl(database: sqlite3.Connection, name: str, crawl: CrawlIdentity) -> None:
     """Writes down what crawl this is, or compares it with what was written down.
-
-    Returns:
-        Whether the file was new.
 
     Raises:
         StateRefused: it is another crawl's; the message says in what it differs.
@@ -39,7 +36,7 @@ def check_crawl(database: sqlite3.Connection, name: str, crawl: CrawlIdentity) -
     if not about:
         rows = [*crawl.options.items(), ("outputs", json.dumps(crawl.outputs))]
         database.executemany("INSERT INTO about VALUES (?, ?)", rows)
-        return True
+        return
     for option, value in crawl.options.items():
         if about.get(option) != value:
             raise StateRefused(
@@ -57,7 +54,6 @@ def check_crawl(database: sqlite3.Connection, name: str, crawl: CrawlIdentity) -
         raise StateRefused(
             f"{name} belongs to a crawl of {_listed(known)}: begin with one of its URLs, or name another file"
         )
-    return False
 
 
 def _knows_one(database: sqlite3.Connection, seeds: Sequence[str]) -> bool:

@@ -36,7 +36,7 @@ class Presence:
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # Room is taken now: a page of a mapping that the disk has no room for would end the process.
-            os.posix_fallocate(self._fd, 0, SLOTS * _SLOT_BYTES)
+            _take_room(self._fd, SLOTS * _SLOT_BYTES)
             self._memory = mmap.mmap(self._fd, SLOTS * _SLOT_BYTES)
         except BaseException:
             os.close(self._fd)
@@ -71,6 +71,14 @@ class Presence:
         self._numbers.release()
         self._memory.close()
         os.close(self._fd)
+
+
+def _take_room(fd: int, size_bytes: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, 0, size_bytes)
+    else:  # macOS
+        with open(fd, "wb", closefd=False) as file:
+            file.write(bytes(size_bytes))
 
 
 def is_alive(state: str, number: int) -> bool:

@@ -63,7 +63,7 @@ class StoredCrawler:
     Args:
         number: never given twice.
         process: its id.
-        command: what it was started as, cut to 200 characters.
+        command: what it was started as, cut to 1,000 characters.
         started: date and time, UTC.
         joined: it shares the file with others.
         alive: it still runs.

@@ -18,17 +18,22 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from scraper.errors import StateInDoubt, StateRefused
+from scraper.errors import StateError, StateInDoubt, StateRefused
 from scraper.frontier.state.crew import Crew, dismiss
 from scraper.frontier.state.faults import cause_of
 from scraper.frontier.state.file import StateFile, value_of
 from scraper.frontier.state.identity import CrawlIdentity, check_crawl, retry_failed
 from scraper.frontier.state.presence import Presence
 from scraper.frontier.state.schema import DELAYED, WAITING
-from scraper.frontier.state.values import FIRST, Applied, Change, Load, Met, Opened, OutputPart, Row, Want
+from scraper.frontier.state.values import FIRST, Applied, Change, Found, Load, Met, Opened, OutputPart, Row, Want
 from scraper.options import StateOptions
 
 _two_integers = struct.Struct("<qq").unpack
+
+# Requests whose time has come, in one transaction; after a long stop there may be any number.
+_WOKEN_AT_ONCE = 4_096
+# Links that are looked up by one statement: a page may have 100,000 of 8,000 characters, and a text 1 GB at most.
+_ADMITTED_AT_ONCE = 10_000
 
 _ROW = "number, url, host, depth, urgency, attempts, more"
 
@@ -71,7 +76,7 @@ class Store:
             with self._file.transaction() as database:
                 self._file.prepare(database)
                 self._crew.join(database)
-                is_new = check_crawl(database, name, self._crawl)
+                check_crawl(database, name, self._crawl)
                 if self._options.retry_failed:
                     if not self._crew.is_alone(database):
                         raise StateRefused(f"{name} is in use by others: retry what failed when they have ended")
@@ -80,7 +85,7 @@ class Store:
                 suspects = _suspects(database)
                 clock_s = database.execute("SELECT max(since_s) FROM delayed").fetchone()[0] or 0.0
                 self._news_after = _last_request(database)
-                opened = Opened(is_new, _counts(database), scope, suspects, clock_s)
+                opened = Opened(_counts(database), scope, suspects, clock_s)
             self._crew.clear_away()
             self._is_open = True
         except (sqlite3.Error, OSError) as error:
@@ -91,11 +96,13 @@ class Store:
                 self._file.close(is_of_no_use=self._file.is_empty)
         return opened
 
-    def close(self, *, is_sound: bool) -> None:
+    def close(self, *, is_sound: bool, is_refused: bool) -> None:
         """Leaves the file. What is still in this crawler's hands waits again, and is not to blame for anything.
 
         Args:
             is_sound: the file has not failed; one that has is left as it is, and the next crawler tidies up.
+            is_refused: the command was refused before the first request: a file that was made for it goes again, so
+                that the corrected command does not find another crawl's.
 
         Raises:
             StateError: it fails now.
@@ -108,10 +115,11 @@ class Store:
             if is_sound and self._file.is_there:
                 with self._file.in_use() as database:
                     dismiss(database, self._crew.number)
-                    is_empty = _last_request(database) == 0 and self._crew.is_deserted(database)
+                    is_empty = is_refused or _last_request(database) == 0
+                    is_empty = is_empty and self._crew.is_deserted(database)
         finally:
             self._crew.close()
-            self._file.close(is_of_no_use=is_empty)  # the command was refused before the first request
+            self._file.close(is_of_no_use=is_empty)
 
     # One commit
 
@@ -145,7 +153,13 @@ class Store:
             if change.delays:
                 _delay(database, change.delays, now_s)
             self._tell("ended")
-            admitted, moved = _admit(database, change, counts) if change.found else ([], [])
+            admitted: list[Row] = []
+            moved: list[Row] = []
+            for start in range(0, len(change.found), _ADMITTED_AT_ONCE):
+                part = change.found[start : start + _ADMITTED_AT_ONCE]
+                new, nearer = _admit(database, part, change.hosts, counts)
+                admitted += new
+                moved += nearer
             if change.scope:
                 database.execute(
                     "INSERT INTO scope SELECT value->>0, value->>1 FROM json_each(?) WHERE true "
@@ -159,11 +173,15 @@ class Store:
                 rows = [(name, self._part, self._crew.number, at) for name, at in change.delivery.positions]
                 database.executemany("INSERT OR REPLACE INTO outputs VALUES (?, ?, ?, ?)", rows)
             _add_counts(database, counts)
+            # Hosts are taken here whose pages must not be judged by what was in scope a moment ago.
+            scope = self._read_scope(database) if self._options.join else []
+            if self._options.join:
+                counts = _counts(database)
             loads, others_wait = self._load(database, change)
             due_s = self._next_due_s(database)
             self._tell("whole")
         self._tell("committed")
-        return Applied(admitted, moved, loads, counts, others_wait, due_s)
+        return Applied(admitted, moved, loads, counts, others_wait, due_s, scope)
 
     def _tell(self, step: str) -> None:
         """Lets a test that kills a crawl do it here; without an audit hook it costs nothing."""
@@ -171,7 +189,10 @@ class Store:
 
     def _check_place(self, database: sqlite3.Connection) -> None:
         if not self._crew.has_place(database):
-            raise StateInDoubt(
+            # Nobody else writes to outputs that are still this crawler's: they can be cut.
+            is_owner = database.execute("SELECT 1 FROM outputs WHERE crawler = ?", (self._crew.number,)).fetchone()
+            kind = StateInDoubt if is_owner is None else StateError
+            raise kind(
                 f"{self._file.name}: this process stood still for so long that another crawler took over its hosts; "
                 "start it again to work on"
             )
@@ -208,19 +229,21 @@ class Store:
     # Beside the commits
 
     def wake(self, now_s: float) -> tuple[list[Row], float | None]:
-        """Lets requests wait no longer whose time has come.
+        """Lets requests wait no longer whose time has come, a bounded number of them.
 
         Returns:
-            Those, and when the next one's time comes.
+            Those, and when the next one's time comes, or came.
         """
         with self._file.in_use() as database:
             numbers = json.dumps(
                 value_of(
                     database,
-                    "SELECT json_group_array(request) FROM delayed d JOIN hosts h ON h.number = d.host "
-                    "WHERE d.due_s <= ? AND (h.crawler IS NULL OR h.crawler = ?)",
+                    "SELECT json_group_array(request) FROM (SELECT request FROM delayed d "
+                    "JOIN hosts h ON h.number = d.host WHERE d.due_s <= ? AND (h.crawler IS NULL OR h.crawler = ?) "
+                    "ORDER BY d.due_s LIMIT ?)",
                     now_s,
                     self._crew.number,
+                    _WOKEN_AT_ONCE,
                 )
             )
             database.execute(
@@ -385,10 +408,12 @@ def _delay(database: sqlite3.Connection, delays: Sequence[tuple[int, int, int, f
 
 
 def _admit(
-    database: sqlite3.Connection, change: Change, counts: Counter[tuple[str, str]]
+    database: sqlite3.Connection,
+    found: Sequence[Found],
+    known_hosts: Mapping[str, int],
+    counts: Counter[tuple[str, str]],
 ) -> tuple[list[Row], list[Row]]:
     """Adds what is new; tells which requests were found nearer to a seed than they were."""
-    found = change.found
     digests = [_digest(each.key) for each in found]
     rows = value_of(  # by half of the digest, which a flat array can carry; the other half is compared here
         database,
@@ -409,7 +434,7 @@ def _admit(
         return [], moved
     first = _last_request(database) + 1
     names = dict.fromkeys(found[index].host for index in new)
-    hosts = _host_numbers(database, names, change.hosts, first, counts)
+    hosts = _host_numbers(database, names, known_hosts, first, counts)
     admitted = [
         Row(number, each.url, hosts[each.host], each.depth, each.urgency, 0, each.more)
         for number, each in enumerate((found[index] for index in new), first)

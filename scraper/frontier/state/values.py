@@ -117,9 +117,10 @@ class Applied(NamedTuple):
         admitted: rows of new requests.
         moved: rows of requests that are nearer to a seed than was known.
         loads: what was wanted, and the hosts that were taken.
-        counts: by how much counts grew.
+        counts: by how much counts grew; of a file that several crawlers share, all of them as they are now.
         others_wait: hosts wait for somebody to take them.
         due_s: when the first delayed request may be tried; None if there is none.
+        scope: of a file that several crawlers share: places that came into scope, and whether they are seeds.
     """
 
     admitted: list[Row]
@@ -128,20 +129,19 @@ class Applied(NamedTuple):
     counts: Counter[tuple[str, str]]
     others_wait: bool
     due_s: float | None
+    scope: list[tuple[str, bool]]
 
 
 class Opened(NamedTuple):
     """What a file holds when a crawler comes to it.
 
     Args:
-        is_new: nothing; it was made just now.
         counts: kind, name, value.
         scope: places in scope, and whether they are seeds.
         suspects: requests that crawlers died with, and how many did.
         clock_s: the latest time that the file knows of.
     """
 
-    is_new: bool
     counts: Counter[tuple[str, str]]
     scope: list[tuple[str, bool]]
     suspects: dict[int, int]
