@@ -18,6 +18,8 @@ from scraper.frontier.state.schema import DELAYED, WAITING
 
 # Free hosts that are counted when they are dealt out: more than a few crawlers can take at once.
 _FREE_HOSTS_COUNTED = 4_096
+# What lies between two meetings of a process that runs, at most, with room to spare.
+_LONGEST_GAP_S = 2.0
 
 
 class Crew:
@@ -35,6 +37,7 @@ class Crew:
         self._is_joined = is_joined
         self._beats: dict[int, tuple[int, float]] = {}
         self._met_s = 0.0
+        self._awake_s = 0.0
         self._dead: list[int] = []
         self.number = 0
         self.presence: Presence | None = None
@@ -76,26 +79,26 @@ class Crew:
             now_s: on this process's own clock, which never jumps: no clock is compared with another's.
             patience_s: how long a crawler may live without showing it.
         """
-        if now_s - self._met_s > patience_s:  # this one stood still itself, and cannot tell how long others did
-            self._beats.clear()
+        # A clock that stands still when this process does: it cannot tell how long others did meanwhile.
+        self._awake_s += min(now_s - self._met_s, _LONGEST_GAP_S)
         self._met_s = now_s
         database.execute("UPDATE crawlers SET beats = beats + 1 WHERE number = ?", (self.number,))
         others = database.execute("SELECT number, beats FROM crawlers WHERE number <> ?", (self.number,)).fetchall()
         for number, beats in others:
             if not presence.is_alive(self._path, number):
                 self._bury(database, number)
-            elif self._is_silent(number, beats, now_s, patience_s):
+            elif self._is_silent(number, beats, patience_s):
                 dismiss(database, number, is_dead=False)
         self._beats = {number: self._beats[number] for number, _ in others if number in self._beats}
 
-    def _is_silent(self, crawler: int, beats: int, now_s: float, patience_s: float) -> bool:
+    def _is_silent(self, crawler: int, beats: int, patience_s: float) -> bool:
         if beats == 0:  # it is still looking at its outputs, and its lock says that it lives
             return False
-        last_beats, since_s = self._beats.get(crawler, (-1, now_s))
+        last_beats, since_s = self._beats.get(crawler, (-1, 0.0))
         if beats != last_beats:
-            self._beats[crawler] = (beats, now_s)
+            self._beats[crawler] = (beats, self._awake_s)
             return False
-        return now_s - since_s > patience_s
+        return self._awake_s - since_s > patience_s
 
     def _bury(self, database: sqlite3.Connection, crawler: int) -> None:
         """Hands out again what a dead crawler had, and notes the requests that it died with."""
