@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from scraper.errors import WorkerStartFailed as WorkerStartFailed
     from scraper.fetch import AioFetcher as AioFetcher
     from scraper.fetch import MockFetcher as MockFetcher
+    from scraper.listing import sitemaps as sitemaps
     from scraper.metrics import Snapshot as Snapshot
     from scraper.metrics import Statistics as Statistics
     from scraper.model import Failure as Failure
@@ -91,6 +92,7 @@ _HOMES = {
         "WorkerStartFailed",
     ],
     "scraper.fetch": ["AioFetcher", "MockFetcher"],
+    "scraper.listing": ["sitemaps"],
     "scraper.metrics": ["Snapshot", "Statistics"],
     "scraper.model": ["Failure", "Links", "Request", "Response", "Skip"],
     "scraper.offload": ["OffloadPool", "Result"],

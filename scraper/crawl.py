@@ -28,6 +28,8 @@ _COMMIT_PAGES = 64
 _COMMIT_LINGER_S = 0.01
 # Seeds are read on while fewer requests wait than this: enough for hours of work at a bounded memory.
 _SEEDS_AHEAD = 10_000
+# Requests from a sitemap that are added together: a state file takes them in one transaction.
+_LISTED_AT_ONCE = 100
 # A crawl that was asked to stop waits so long for what is being fetched and parsed. A site or a handler that does not
 # answer must not hold it for ever; what it had stays waiting.
 _GRACE_S = 10.0
@@ -50,7 +52,7 @@ class _Counts(Protocol):
 class CrawlFrontier(Protocol):
     """What a crawl needs of a frontier; see `scraper.frontier.Frontier`."""
 
-    async def add(self, requests: Sequence[Request]) -> None: ...
+    async def add(self, requests: Sequence[Request], *, are_seeds: bool = True) -> None: ...
     def lease(self, now_s: float) -> Lease | None: ...
     def fetched(self, lease: Lease) -> None: ...
     def next_ready_s(self) -> float | None: ...
@@ -220,8 +222,12 @@ class Crawl:
         self._has_patience = False
         self._changed.set()
 
-    async def add(self, requests: Sequence[Request]) -> None:
-        """Admits further seeds while the crawl runs.
+    async def add(self, requests: Sequence[Request], *, are_seeds: bool = True) -> None:
+        """Admits further requests while the crawl runs.
+
+        Args:
+            requests: absolute URLs.
+            are_seeds: they are in scope whatever the scope is; others are admitted if they are in scope.
 
         Raises:
             InvalidURL: one of them cannot be fetched; none was added.
@@ -231,13 +237,17 @@ class Crawl:
             raise NotRunning("the crawl has come to its end: nothing can be added")
         self._adding += 1
         try:
-            await self._frontier.add(requests)
+            await self._frontier.add(requests, are_seeds=are_seeds)
         finally:
             self._adding -= 1
             self._changed.set()
 
-    async def run(self, seeds: AsyncIterable[Request]) -> None:
+    async def run(self, seeds: AsyncIterable[Request], listed: AsyncIterable[Request]) -> None:
         """Crawls until nothing waits, a limit is reached or `stop` was called.
+
+        Args:
+            seeds: further seeds, read while the crawl runs.
+            listed: requests that are crawled if they are in scope, read while the crawl runs.
 
         Raises:
             SinkError: an output failed; what was committed before is kept.
@@ -250,7 +260,7 @@ class Crawl:
             timer = asyncio.get_running_loop().call_later(self._limits.max_time_s, self.stop, "max_time")
         try:
             async with asyncio.TaskGroup() as group:
-                seeding = group.create_task(self._seed(seeds))
+                seeding = group.create_task(self._seed(seeds, listed))
                 sampling = group.create_task(self._sample())
                 committing = group.create_task(self._commit_loop())
                 attending = group.create_task(self._frontier.attend(self._look))
@@ -270,16 +280,27 @@ class Crawl:
         counts = self._frontier.statistics()
         return counts.done + counts.failed
 
-    async def _seed(self, seeds: AsyncIterable[Request]) -> None:
+    async def _seed(self, seeds: AsyncIterable[Request], listed: AsyncIterable[Request]) -> None:
         try:
             async for request in seeds:
                 await self.add([request])
-                while self._frontier.statistics().waiting > _SEEDS_AHEAD:
-                    self._committed.clear()
-                    await self._committed.wait()
+                await self._wait_for_room()
+            batch: list[Request] = []
+            async for request in listed:
+                batch.append(request)
+                if len(batch) >= _LISTED_AT_ONCE:
+                    await self.add(batch, are_seeds=False)
+                    batch.clear()
+                    await self._wait_for_room()
+            await self.add(batch, are_seeds=False)
         finally:
             self._is_seeding = False
             self._changed.set()
+
+    async def _wait_for_room(self) -> None:
+        while self._frontier.statistics().waiting > _SEEDS_AHEAD:
+            self._committed.clear()
+            await self._committed.wait()
 
     async def _sample(self) -> None:
         while True:

@@ -142,6 +142,7 @@ class Crawler:
         *seeds: Seeds,
         sinks: Sequence[Sink | str | PathLike[str]] = (),
         failures: Sink | None = None,
+        listed: AsyncIterable[Seed] | None = None,
         on_snapshot: Callable[[Snapshot], None] | None = None,
     ) -> Statistics:
         """Crawls from the seeds to the end, and gives the items to the sinks.
@@ -151,6 +152,8 @@ class Crawler:
             sinks: where items go: sinks, which are opened and closed here, or paths, whose suffix says the format.
             failures: gets one record for each failed page: url, stage, reason, detail, attempts. Without it, their
                 number and the first of them are logged.
+            listed: URLs or requests that are crawled if the seeds' scope has them, such as `scraper.sitemaps()` gives;
+                read while the crawl runs.
             on_snapshot: called on the event loop four times a second.
 
         Raises:
@@ -181,7 +184,7 @@ class Crawler:
                 on_snapshot=on_snapshot,
             )
             try:
-                await run.crawl_all(first, later)
+                await run.crawl_all(first, later, _requests(listed))
             finally:
                 await parsing.aclose()
             stats = run.statistics()
@@ -322,7 +325,9 @@ class _Run:
             max_depth=limits.max_depth,
         )
 
-    async def crawl_all(self, first: list[Request], later: AsyncIterable[Request]) -> None:
+    async def crawl_all(
+        self, first: list[Request], later: AsyncIterable[Request], listed: AsyncIterable[Request]
+    ) -> None:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._frontier.aclose)
             await self._frontier.open(first)
@@ -337,7 +342,7 @@ class _Run:
             self._recorder.start()
             self._lag.start()
             try:
-                await self.crawl.run(later)
+                await self.crawl.run(later, listed)
                 if not self._frontier.statistics().waiting:
                     await self._commit(await self._output.finish())
                     await self._tidy_outputs(is_end=True)
@@ -467,6 +472,12 @@ def _offload(
 
 def _request(seed: Seed) -> Request:
     return Request(seed) if isinstance(seed, str) else seed
+
+
+async def _requests(listed: AsyncIterable[Seed] | None) -> AsyncIterator[Request]:
+    if listed is not None:
+        async for seed in listed:
+            yield _request(seed)
 
 
 def _split(seeds: tuple[Seeds, ...], *, may_be_none: bool) -> tuple[list[Request], AsyncIterator[Request]]:

@@ -69,6 +69,7 @@ PUBLIC = {
     "outline",
     "probe",
     "probe_now",
+    "sitemaps",
 }
 
 

@@ -8,8 +8,8 @@ import json
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager, redirect_stdout
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -23,16 +23,23 @@ from scraper.cli.watched import FirstFailures, Watched
 from scraper.crawler import Crawler
 from scraper.errors import InvalidURL, ScraperError, SinkError, StateRefused, UsageError, WorkerStartFailed
 from scraper.frontier.state.reading import StateReader, StateSummary
+from scraper.listing import SiteListing
 from scraper.metrics import Snapshot
 from scraper.report import CrawlReport, ProgressDisplay, console_for, print_summary, render_crawl
 from scraper.report.terminal import print_resumption
 from scraper.sinks import JsonLinesSink, Resumable, sink_for, warnings_of
+
+# As examples, under the summary.
+_MOST_SITEMAP_PROBLEMS = 3
 
 
 def add_command(commands: Any) -> None:
     parser = commands.add_parser("crawl", help="crawl from URLs", description="Crawl from one or more URLs.")
     parser.add_argument("urls", nargs="*", metavar="URL")
     parser.add_argument("--urls", dest="urls_file", metavar="FILE|-", help="further URLs, one a line")
+    parser.add_argument(
+        "--sitemap", action="store_true", help="also what the sites list in their sitemaps, if in scope"
+    )
     arguments.add_strategy(parser)
     arguments.add_limits(parser)
     arguments.add_state(parser)
@@ -103,6 +110,10 @@ class _Command:
         self._output = sink_for(parsed.output) if parsed.output else None
         if parsed.join and isinstance(self._output, Resumable) and not _is_same_file(parsed.output, parsed.state):
             self._output = Watched(self._output)
+        self._listing = None
+        if parsed.sitemap:
+            sites = seeds or (() if before is None else before.seeds)
+            self._listing = SiteListing(sites, fetch=arguments.fetch_options(parsed))
         self._first_failures = FirstFailures()
         self._console = console_for(sys.stderr, is_quiet=parsed.quiet)
 
@@ -113,11 +124,12 @@ class _Command:
         try:
             # What a handler prints in this process must not stand among the items, and in worker processes it does not.
             with interrupts.installed(), self._progress() as progress, redirect_stdout(sys.stderr):
-                async with crawler:
+                async with crawler, self._listed() as listed:
                     await crawler.run(
                         *self._seeds,
                         sinks=[] if self._output is None else [self._output],
                         failures=failures,
+                        listed=listed,
                         on_snapshot=None if parsed.quiet else progress,
                     )
         except asyncio.CancelledError:
@@ -130,6 +142,15 @@ class _Command:
             raise
         self._tell()
         return interrupts.status
+
+    @asynccontextmanager
+    async def _listed(self) -> AsyncIterator[AsyncIterator[str] | None]:
+        """What the sites of the start URLs list of themselves, if that was asked for."""
+        if self._listing is None:
+            yield None
+            return
+        async with aclosing(aiter(self._listing)) as listed:
+            yield listed
 
     def _stop(self, reason: str) -> None:
         self._crawler.stop(reason)
@@ -162,6 +183,13 @@ class _Command:
         with display:
             yield update
 
+    def _sitemap_warnings(self) -> Iterator[str]:
+        if self._listing is None:
+            return
+        yield f"the sitemaps listed {self._listing.count:,} URLs"
+        for problem in self._listing.problems[:_MOST_SITEMAP_PROBLEMS]:
+            yield f"sitemap {problem.url}: {problem.detail or problem.reason}"
+
     def _tell(self, *, has_failed: bool = False) -> None:
         """Prints the summary, and writes the statistics and the report."""
         statistics = self._crawler.statistics
@@ -171,7 +199,7 @@ class _Command:
         stats = {**statistics.to_dict(), "state": parsed.state, "resumed": before is not None}
         written = self._output.written if isinstance(self._output, Watched) else self._output
         output = written.output if isinstance(written, Resumable) else parsed.output
-        warnings = () if written is None else warnings_of(written)
+        warnings = (*(() if written is None else warnings_of(written)), *self._sitemap_warnings())
         print_summary(
             self._console,
             stats,

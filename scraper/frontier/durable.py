@@ -157,17 +157,24 @@ class DurableFrontier:
     async def release_outputs(self, parts: Sequence[OutputPart]) -> None:
         await self._in_thread(self._opened().release_outputs, parts)
 
-    async def add(self, requests: Iterable[Request]) -> None:
+    async def add(self, requests: Iterable[Request], *, are_seeds: bool = True) -> None:
         admitted = [with_url(request, urls.canonical(request.url)) for request in requests]
+        counts: Counter[tuple[str, str]] = Counter()
+        if are_seeds:
+            for request in admitted:
+                self._scope.include(request.url)
+        else:
+            admitted = [request for request in admitted if self._may_enter(request.url, 0, counts)]
         found = [self._found(request, 0) for request in admitted]
-        for request in admitted:
-            self._scope.include(request.url)
         for start in range(0, len(found), _SEEDS_AT_ONCE):
             part = found[start : start + _SEEDS_AT_ONCE]
             first: dict[str, Found] = {}
             for each in part:
                 first.setdefault(each.key, each)
-            change = Change(found=list(first.values()), scope=[(each.url, True) for each in part])
+            change = Change(found=list(first.values()), counts=counts)
+            counts = Counter()
+            if are_seeds:
+                change.scope = [(each.url, True) for each in part]
             change.counts["dropped", "duplicate"] += len(part) - len(change.found)
             async with self._lock:
                 await self._commit(change)

@@ -65,11 +65,13 @@ class MemoryFrontier:
     def widen(self, url: str) -> None:
         self._scope.widen(url)
 
-    async def add(self, requests: Iterable[Request]) -> None:
+    async def add(self, requests: Iterable[Request], *, are_seeds: bool = True) -> None:
         admitted = [with_url(request, urls.canonical(request.url)) for request in requests]
         for request in admitted:
-            self._scope.include(request.url)
-            self._admit(request, depth=0)
+            if are_seeds:
+                self._scope.include(request.url)
+            if are_seeds or self._may_enter(request.url, 0):
+                self._admit(request, depth=0)
 
     def lease(self, now_s: float) -> Lease | None:
         entry = self._schedule.pop(now_s)

@@ -67,8 +67,12 @@ class Frontier(Protocol):
     async def release_outputs(self, parts: Sequence[OutputPart]) -> None:
         """Any crawler may go on with these parts."""
 
-    async def add(self, requests: Iterable[Request]) -> None:
-        """Admits seeds, which are in scope whatever the scope is. Adding one twice changes nothing.
+    async def add(self, requests: Iterable[Request], *, are_seeds: bool = True) -> None:
+        """Admits requests. Adding one twice changes nothing.
+
+        Args:
+            requests: whatever their order.
+            are_seeds: they are in scope whatever the scope is, and widen it; others are admitted if they are in scope.
 
         Raises:
             InvalidURL: a URL that cannot be fetched; nothing of this call was added.
