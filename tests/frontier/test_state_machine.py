@@ -294,6 +294,9 @@ class MachineWithDepth(Machine):
         self.mirror = None
 
 
+# Four seconds where there is nothing else to do; a limit that strikes in the middle looks like a failure to Hypothesis.
+pytestmark = pytest.mark.timeout(300)
+
 PROFILE = settings(
     max_examples=30,
     stateful_step_count=40,
