@@ -203,10 +203,6 @@ class Known:
     holds_slot: bool = False
 
     @property
-    def is_open(self) -> bool:
-        return self.state in {"ready", "leased", "delayed"}
-
-    @property
     def is_suspect(self) -> bool:
         return self.crashes >= SUSPECTED_AFTER
 
@@ -250,7 +246,7 @@ class Model:
             return
         self.dropped += 1
         known = self.requests.get(key)
-        if known is not None and known.is_open and depth < known.depth:
+        if known is not None and depth < known.depth:  # also of one at its end, which may be tried again
             known.depth = depth
 
     def lease(self, leased: Lease) -> None:

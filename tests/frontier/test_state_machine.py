@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -302,6 +302,7 @@ PROFILE = settings(
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
+    phases=(Phase.generate,),  # to make a failure shorter takes minutes: add Phase.shrink when there is one
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 TestAnyCourse = Machine.TestCase
