@@ -11,6 +11,7 @@ from scraper import errors, model
 from scraper.errors import HandlerNotImportable, InvalidOption
 from scraper.metrics import LagStatistics, Snapshot, StageStatistics, Strategy, Verdict
 from scraper.model import (
+    Delivery,
     Extraction,
     Failure,
     Headers,
@@ -48,6 +49,7 @@ VALUES = [
     Skip("content_type", "image/png"),
     Extraction(({"a": 1},), ("http://a.test/",), (REQUEST,), (("invalid_url", 2),)),
     Outcome(LEASE, State.FAILED, FAILURE, "http://a.test/"),
+    Delivery((("items.jsonl", "{}"),)),
     FetchOptions(headers={"A": "b"}),
     PaceOptions(),
     LimitOptions(),

@@ -148,7 +148,7 @@ def test_how_to_go_on_where_nobody_is_at_it() -> None:
         ("scraper crawl https://a.example/?a=1&b=2 --state crawl.db", False),  # a shell would read it otherwise
         ("scraper crawl 'https://a.example/?a=1&b=2' --state crawl.db", True),
         ("scraper crawl 'https://a.example/ --state crawl.db", False),
-        ("scraper crawl https://a.example/ --state crawl.db".ljust(200, "x"), False),  # it was cut
+        ("scraper crawl https://a.example/ --state crawl.db".ljust(1_000, "x"), False),  # it was cut
         ("shop.py", False),
     ],
 )
