@@ -128,27 +128,42 @@ class PaceOptions:
 
     Args:
         concurrency: requests under way in all.
-        per_host: requests under way to one host and port.
+        per_host: requests under way to one host and port; fewer while the host answers slower for it, or asks for it.
+        delay_s: between the end of one request to a host and the next; more than 0 means one at a time.
+        rate_per_s: requests that are started in a second, over all hosts; None is no bound.
+        robots: whether robots.txt is asked for and kept to. None: yes, unless the crawl has a fetcher of your own.
+        max_crawl_delay_s: a site's Crawl-delay is kept to up to here.
         retries: attempts after the first.
         backoff_s: mean wait before the first retry; doubles with each further one.
         max_backoff_s: no mean wait is longer.
         max_retry_after_s: a server's Retry-After is honoured up to here.
+        host_patience_s: pages of a host that cannot be reached wait; when it has been out of reach for so long, they
+            fail.
     """
 
     concurrency: int = 32
     per_host: int = 8
+    delay_s: float = 0.0
+    rate_per_s: float | None = None
+    robots: bool | None = None
+    max_crawl_delay_s: float = 60.0
     retries: int = 2
     backoff_s: float = 0.5
     max_backoff_s: float = 60.0
     max_retry_after_s: float = 600.0
+    host_patience_s: float = 120.0
 
     def __post_init__(self) -> None:
         check_positive("concurrency", self.concurrency)
         check_positive("per-host", self.per_host)
+        _check_not_negative("delay", self.delay_s)
+        check_positive("rate", self.rate_per_s)
+        _check_not_negative("max-crawl-delay", self.max_crawl_delay_s)
         _check_not_negative("retries", self.retries)
         _check_not_negative("backoff", self.backoff_s)
         check_positive("max-backoff", self.max_backoff_s)
         check_positive("max-retry-after", self.max_retry_after_s)
+        check_positive("host-patience", self.host_patience_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
