@@ -51,7 +51,7 @@ class AioFetcher:
 
     Args:
         options: deadlines, caps, headers, fixed addresses, permitted addresses.
-        gate: asked for every redirect hop.
+        gate: asked for every redirect hop, and before a request is sent once more.
         connections: in use at once; as many as there are calls of `fetch` at a time.
         is_named: asked for every connection that is used; what it knows may be at a private address. None: every
             host and port counts as named, and only `options.addresses.deny` refuses.
@@ -119,7 +119,8 @@ class AioFetcher:
 
         Returns:
             The unpacked answer if its status is in 2xx and the request wants its content type. A Skip of reason
-            `content_type`, or the gate's own. Otherwise a Failure of a reason in `scraper.fetch.failures`.
+            `content_type`, or what the gate refused with. Otherwise a Failure of a reason in
+            `scraper.fetch.failures`.
 
         Raises:
             NotRunning: outside of `async with`.
@@ -167,14 +168,18 @@ class AioFetcher:
             if status not in REDIRECTS:
                 retry_after = response.headers.get(hdrs.RETRY_AFTER)
                 return http_failure(status, response.reason or "", retry_after, latency_s)
-            been.add((hop.method, hop.url))
+            left_url = hop.url
+            been.add((hop.method, left_url))
             hop = next_hop(hop, status, response.headers.get(hdrs.LOCATION))
             if (hop.method, hop.url) in been:
                 raise Refused("redirect_loop", f"redirected to {hop.url} again")
             if len(been) > self._options.max_redirects:
                 raise Refused("too_many_redirects", f"more than {self._options.max_redirects} redirects")
-            if (skip := self._gate(request, hop.url)) is not None:
-                return skip
+            self._gate.left(left_url)
+            with self._time_limit.paused():
+                refusal = await self._gate.hop(request, hop.url)
+            if refusal is not None:
+                return refusal
 
     async def _send(self, hop: Hop, session: aiohttp.ClientSession) -> aiohttp.ClientResponse:
         url = _target(hop.url)
@@ -193,6 +198,9 @@ class AioFetcher:
                 if not (may_repeat and was_reused.get()):
                     raise
                 may_repeat = False
+            self._gate.left(hop.url)
+            with self._time_limit.paused():
+                await self._gate.again(hop.url)
 
     async def _receive(
         self, request: Request, hop: Hop, response: aiohttp.ClientResponse, latency_s: float

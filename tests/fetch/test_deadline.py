@@ -136,3 +136,82 @@ async def test_an_error_of_its_own_is_not_hidden_by_the_timeout() -> None:
     with pytest.raises(KeyError):
         await asyncio.create_task(work())
     limit.close()
+
+
+async def test_time_in_a_pause_does_not_count() -> None:
+    limit = TimeLimit(0.02)
+    resumed = asyncio.Event()
+
+    async def work() -> None:
+        with limit:
+            with limit.paused():
+                await asyncio.sleep(0.04)
+            resumed.set()
+            await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await work()
+    assert resumed.is_set()
+    limit.close()
+
+
+async def test_the_time_before_a_pause_counts() -> None:
+    """Also where a task that began later has more time left, and the timer was set for that."""
+    limit = TimeLimit(0.1)
+    paused, resume = asyncio.Event(), asyncio.Event()
+    ended: list[str] = []
+
+    async def pausing() -> None:
+        try:
+            with limit:
+                await asyncio.sleep(0.05)
+                with limit.paused():
+                    paused.set()
+                    await resume.wait()
+                await asyncio.Event().wait()
+        finally:
+            ended.append("pausing")
+
+    async def steady() -> None:
+        try:
+            with limit:
+                resume.set()
+                await asyncio.Event().wait()
+        finally:
+            ended.append("steady")
+
+    first = asyncio.create_task(pausing())
+    await paused.wait()
+    ends = await asyncio.gather(first, steady(), return_exceptions=True)
+    assert [type(end) for end in ends] == [TimeoutError] * 2
+    assert ended == ["pausing", "steady"]
+    limit.close()
+
+
+async def test_closing_ends_a_pause() -> None:
+    limit = TimeLimit(60)
+
+    async def work() -> None:
+        with limit, limit.paused():
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    limit.close()
+    with pytest.raises(TimeoutError):
+        await task
+
+
+async def test_cancelling_in_a_pause_is_no_timeout() -> None:
+    limit = TimeLimit(60)
+
+    async def work() -> None:
+        with limit, limit.paused():
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    limit.close()
