@@ -111,11 +111,12 @@ class AioFetcher:
             await session.close()
             await self._resolver.close()
 
-    async def fetch(self, request: Request) -> Response | Failure | Skip:
+    async def fetch(self, request: Request, *, max_body_bytes: int | None = None) -> Response | Failure | Skip:
         """One attempt, redirects included.
 
         Args:
             request: its URL in canonical form; a user and password in it become basic authentication.
+            max_body_bytes: another cap than that of the options.
 
         Returns:
             The unpacked answer if its status is in 2xx and the request wants its content type. A Skip of reason
@@ -131,7 +132,8 @@ class AioFetcher:
         started_s = monotonic()
         try:
             with self._time_limit:
-                return await self._follow(request, self._first_hop(request), session)
+                max_bytes = self._options.max_body_bytes if max_body_bytes is None else max_body_bytes
+                return await self._follow(request, self._first_hop(request), session, max_bytes)
         except FOREIGN as exc:
             error = Refused("closed", "the fetcher was closed meanwhile") if session.closed else exc
             return failure_of(error, monotonic() - started_s)
@@ -151,7 +153,9 @@ class AioFetcher:
             raise Refused("bad_header", "the method is none that HTTP allows")
         return hop_to(request.url, request.method, headers, request.body)
 
-    async def _follow(self, request: Request, hop: Hop, session: aiohttp.ClientSession) -> Response | Failure | Skip:
+    async def _follow(
+        self, request: Request, hop: Hop, session: aiohttp.ClientSession, max_bytes: int
+    ) -> Response | Failure | Skip:
         been: set[tuple[str, str]] = set()
         while True:
             sent_s = monotonic()
@@ -160,7 +164,7 @@ class AioFetcher:
                 latency_s = monotonic() - sent_s
                 status = response.status
                 if 200 <= status < 300:
-                    return await self._receive(request, hop, response, latency_s)
+                    return await self._receive(request, hop, response, latency_s, max_bytes)
                 await discard_body(response)
             finally:
                 if not response.closed:  # it is, once the body was read to its end
@@ -203,13 +207,13 @@ class AioFetcher:
                 await self._gate.again(hop.url)
 
     async def _receive(
-        self, request: Request, hop: Hop, response: aiohttp.ClientResponse, latency_s: float
+        self, request: Request, hop: Hop, response: aiohttp.ClientResponse, latency_s: float, max_bytes: int
     ) -> Response | Skip:
         media_type = essence(response.headers.get(hdrs.CONTENT_TYPE, ""))
         if media_type and not is_wanted(media_type, request.accept):
             await discard_body(response)
             return Skip("content_type", media_type[:80].encode("ascii", "replace").decode())
-        body, wire_bytes = await read_body(response, self._options.max_body_bytes, self._threads)
+        body, wire_bytes = await read_body(response, max_bytes, self._threads)
         if body and not media_type and not is_wanted("", request.accept) and not looks_like_markup(body):
             return Skip("content_type", "none given, and the body does not begin like HTML or XML")
         return Response(hop.url, response.status, _pairs(response.raw_headers), body, wire_bytes, latency_s)

@@ -17,6 +17,7 @@ import pytest
 from scraper import urls
 from scraper.frontier import SUSPECTED_AFTER, FrontierStatistics, durable, recent, window
 from scraper.frontier.durable import DurableFrontier
+from scraper.frontier.pace import Pacer
 from scraper.frontier.retry import RetryPolicy
 from scraper.model import Delivery, Failure, Lease, Outcome, Request, Skip, Stage, State
 from scraper.options import PaceOptions, ScopeName, StateOptions
@@ -87,7 +88,7 @@ def durable_frontier(
         about={"handler": "tests:parse"},
         outputs=(),
         scope=Scope(scope),
-        per_host=per_host,
+        pacer=Pacer(PaceOptions(per_host=per_host)),
         retry=policy(retries),
         in_flight=in_flight,
         max_depth=max_depth,
@@ -167,7 +168,7 @@ def skipped(leased: Lease) -> Outcome:
 async def finish(front: DurableFrontier, *outcomes: Outcome) -> list[Outcome]:
     """The way of pages that were fetched; settles anew as often as another crawler was quicker."""
     for outcome in outcomes:
-        front.fetched(outcome.lease)
+        front.fetched(outcome.lease, None, 0.0)
     while True:
         settled = await front.settle(outcomes, 0.0)
         if await front.commit(settled, Delivery()):

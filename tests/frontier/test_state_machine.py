@@ -17,7 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from scraper import urls
 from scraper.frontier import MemoryFrontier, durable
+from scraper.frontier.pace import Pacer
 from scraper.model import Delivery, Lease, Outcome, Request
+from scraper.options import PaceOptions
 from scraper.urls import Scope
 from tests.frontier.model import (
     Clock,
@@ -92,7 +94,10 @@ class Machine(RuleBasedStateMachine):
         self.front = self.frontier()
         # All that it has is leased at once, so that any request can end in it when it ends in the other.
         self.mirror: MemoryFrontier | None = MemoryFrontier(
-            scope=Scope("host"), per_host=1_000_000, retry=policy(RETRIES), max_depth=self.max_depth
+            scope=Scope("host"),
+            pacer=Pacer(PaceOptions(per_host=1_000_000)),
+            retry=policy(RETRIES),
+            max_depth=self.max_depth,
         )
         self.mirrored: dict[str, Lease] = {}
 
@@ -148,7 +153,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def fetch(self) -> None:
         leased = next(leased for leased in self.leases if leased.key not in self.fetched)
-        self.front.fetched(leased)
+        self.front.fetched(leased, None, 0.0)
         self.model.fetched(leased)
         self.fetched.add(leased.key)
 
@@ -176,6 +181,9 @@ class Machine(RuleBasedStateMachine):
             self.runner.run(self.follow(self.mirror, outcomes))
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        for outcome in outcomes:
+            self.front.fetched(outcome.lease, None, 0.0)
+            self.model.fetched(outcome.lease)
         settled = self.runner.run(self.front.settle(outcomes, 0.0))
         assert [outcome.state for outcome in settled] == self.model.settle(outcomes)
         return settled
@@ -184,6 +192,8 @@ class Machine(RuleBasedStateMachine):
         while (leased := mirror.lease(math.inf)) is not None:
             self.mirrored[leased.key] = leased
         own = [outcome._replace(lease=self.mirrored.pop(outcome.lease.key)) for outcome in outcomes]
+        for outcome in own:
+            mirror.fetched(outcome.lease, None, 0.0)
         await mirror.commit(await mirror.settle(own, 0.0), Delivery())
 
     @rule(seconds=st.sampled_from([0.0, 1.0, 1.5, 200.0]))
