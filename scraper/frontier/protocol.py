@@ -89,8 +89,8 @@ class Frontier(Protocol):
         """The next request whose host may be contacted now, or None."""
 
     def fetched(self, lease: Lease, answer: Answer | None, now_s: float) -> None:
-        """The lease's host has nothing more to do with it: its slot is free for another. Comes before the commit; a second
-        call changes nothing.
+        """The lease's host has nothing more to do with it: its slot is free for another. It comes before the commit; a
+        second call changes nothing.
 
         Args:
             lease: whose slot.

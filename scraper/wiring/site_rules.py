@@ -136,7 +136,6 @@ class SiteRules:
     async def _site(self, origin: str) -> _Site:
         host = urls.host_port(origin + "/")
         text = await self._frontier.recall_robots(origin)
-        is_new = text is None
         if text is None:
             answer = await self._ask(origin)
             failure = _failure(answer)
@@ -149,7 +148,7 @@ class SiteRules:
             robots = await asyncio.to_thread(Robots.parse, text.body, self._agent)
         else:
             robots = Robots.parse(text.body, self._agent)
-        self._set_delay(host, robots.crawl_delay_s or 0.0, is_new=is_new)
+        self._set_delay(host, robots.crawl_delay_s or 0.0)
         return _Site(robots, None, self._now_s() + text.fresh_s)
 
     async def _ask(self, origin: str) -> Answer:
@@ -162,14 +161,14 @@ class SiteRules:
                 return answer
             await asyncio.sleep(wait_s)
 
-    def _set_delay(self, host: str, wanted_s: float, *, is_new: bool) -> None:
+    def _set_delay(self, host: str, wanted_s: float) -> None:
         delay_s = min(wanted_s, self._max_delay_s)
         if wanted_s > delay_s:
             _log.warning("%s asks for %g s between requests; %g s are kept to", host, wanted_s, delay_s)
         if delay_s:
             self._pacer.set_delay(host, delay_s)
-            if not is_new:  # an earlier run, or another crawler, may have been there a moment ago
-                self._pacer.rest(host, self._now_s() + delay_s)
+            # It was asked for its robots.txt just now, or by an earlier run or another crawler a moment ago.
+            self._pacer.rest(host, self._now_s() + delay_s)
 
 
 def _failure(answer: Answer) -> Failure | None:
