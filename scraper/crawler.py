@@ -18,6 +18,7 @@ from scraper.errors import HandlerNotImportable, InvalidOption, NotRunning, Stat
 from scraper.fetch import AioFetcher, Fetcher, Gate, OpenGate
 from scraper.frontier import Frontier, MemoryFrontier
 from scraper.frontier.pace import Pacer
+from scraper.frontier.protocol import Answer
 from scraper.frontier.retry import RetryPolicy
 from scraper.handlers import import_under_way, name_of
 from scraper.metrics import LagMeter, LagStatistics, LiveVerdict, Load, Recorder, Snapshot, Statistics, Usage, judge
@@ -38,6 +39,7 @@ from scraper.options import (
 from scraper.robots import product_token
 from scraper.sinks import Sink
 from scraper.urls import Scope
+from scraper.wiring.beside import Beside
 from scraper.wiring.manners import Manners
 from scraper.wiring.output import ItemChannel, Output
 from scraper.wiring.parsing import Parsing
@@ -251,6 +253,14 @@ class Crawler:
             self._run.crawl.stop(reason)
 
     @property
+    def beside(self) -> Fetcher:
+        """Fetches what is not a request of the crawl that runs, at the pace of its hosts.
+
+        await crawler.run(url, listed=scraper.sitemaps(url, fetch=crawler.beside))
+        """
+        return Beside(lambda: self._run if self._is_crawling else None)
+
+    @property
     def snapshot(self) -> Snapshot | None:
         """The crawl as it was at most a quarter of a second ago; None before the first."""
         return self._run.latest if self._run is not None else None
@@ -316,7 +326,8 @@ class _Run:
         self._pacer = Pacer(pace)
         self._frontier = self._make_frontier(state, limits)
         self.visits = Visits(self._frontier, fetcher, self._admit_hop)
-        self._manners = Manners(self._pacer, self._make_rules(agent))
+        self._rules = self._make_rules(agent)
+        self._manners = Manners(self._pacer, self._rules)
         self._recorder = Recorder()
         self._lag = LagMeter(self._recorder.clock, self._on_tick)
         self._live = LiveVerdict()
@@ -416,6 +427,12 @@ class _Run:
             agent=agent,
             fetch=self.visits.run_errand,
         )
+
+    async def run_errand(self, request: Request) -> Answer:
+        return await self.visits.run_errand(request)
+
+    async def robots_text(self, url: str) -> bytes | None:
+        return None if self._rules is None else await self._rules.text(url)
 
     async def _admit_hop(self, request: Request, hop_url: str) -> Skip | Failure | None:
         """Why a redirect is not followed; None if it is."""

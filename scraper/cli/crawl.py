@@ -114,7 +114,7 @@ class _Command:
         self._listing = None
         if parsed.sitemap:
             sites = seeds or (() if before is None else before.seeds)
-            self._listing = SiteListing(sites, fetch=arguments.fetch_options(parsed))
+            self._listing = SiteListing(sites, fetch=crawler.beside)
         self._first_failures = FirstFailures()
         self._console = console_for(sys.stderr, is_quiet=parsed.quiet)
 
