@@ -332,7 +332,7 @@ class _Host:
         if self.refusals is not None:
             delay_s = max(delay_s, self.refusals.interval_s)
             until_s = self.refusals.rest_until_s
-        if self.circuit is not None:
+        if self.circuit is not None and self.circuit.given_up is None:  # then its pages end without being asked for
             until_s = max(until_s, self.circuit.shut_until_s)
         return max(until_s, self.ended_s + delay_s) if delay_s > 0 else until_s
 

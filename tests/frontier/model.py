@@ -47,6 +47,17 @@ class Even(random.Random):
         return (a + b) / 2
 
 
+class Steady(Pacer):
+    """Permits as many requests at a time as the user does, whatever the host answers."""
+
+    def __init__(self, per_host: int) -> None:
+        super().__init__(PaceOptions(per_host=per_host))
+        self._per_host = per_host
+
+    def limit(self, host: str) -> int:
+        return self._per_host
+
+
 class _RoundIsOver(Exception):
     pass
 
@@ -88,7 +99,7 @@ def durable_frontier(
         about={"handler": "tests:parse"},
         outputs=(),
         scope=Scope(scope),
-        pacer=Pacer(PaceOptions(per_host=per_host)),
+        pacer=Steady(per_host),
         retry=policy(retries),
         in_flight=in_flight,
         max_depth=max_depth,

@@ -14,7 +14,6 @@ import pytest
 from scraper.errors import InvalidURL, StateError, StateRefused, UsageError
 from scraper.frontier import MemoryFrontier
 from scraper.frontier.durable import DurableFrontier
-from scraper.frontier.pace import Pacer
 from scraper.frontier.retry import RetryPolicy
 from scraper.frontier.state.reading import StateReader
 from scraper.model import Delivery, Failure, Lease, Outcome, Request, Stage, State
@@ -23,6 +22,7 @@ from scraper.urls import Scope
 from tests.frontier.conftest import Opening
 from tests.frontier.model import (
     Clock,
+    Steady,
     done,
     durable_frontier,
     failed,
@@ -315,7 +315,7 @@ async def test_a_suspect_that_ends_well_is_cleared(opened: Opening, state: Path,
 
 
 async def test_the_first_of_two_equal_seeds_counts(opened: Opening) -> None:
-    memory = MemoryFrontier(scope=Scope("host"), pacer=Pacer(PaceOptions()), retry=policy(2))
+    memory = MemoryFrontier(scope=Scope("host"), pacer=Steady(8), retry=policy(2))
     front = await opened()
     for each in (memory, front):
         await each.add([Request(SITE, data=1), Request(SITE, data=2)])
@@ -497,7 +497,7 @@ def waking(path: Path) -> DurableFrontier:
         about={},
         outputs=(),
         scope=Scope("any"),
-        pacer=Pacer(PaceOptions(per_host=2)),
+        pacer=Steady(2),
         retry=RetryPolicy(PaceOptions(backoff_s=0.0)),
         in_flight=1,
     )

@@ -6,11 +6,11 @@ import pytest
 
 from scraper.errors import InvalidURL
 from scraper.frontier import MemoryFrontier
-from scraper.frontier.pace import Pacer
 from scraper.frontier.retry import RetryPolicy
 from scraper.model import Delivery, Failure, Lease, Outcome, Request, Skip, Stage, State
 from scraper.options import PaceOptions, ScopeName
 from scraper.urls import Scope
+from tests.frontier.model import Steady
 
 SITE = "http://site.test/"
 
@@ -20,7 +20,7 @@ def frontier(
 ) -> MemoryFrontier:
     pace = PaceOptions(per_host=per_host, retries=retries, backoff_s=1.0, max_retry_after_s=100.0)
     policy = RetryPolicy(pace, random.Random(7))
-    return MemoryFrontier(scope=Scope(scope), pacer=Pacer(pace), retry=policy, max_depth=max_depth)
+    return MemoryFrontier(scope=Scope(scope), pacer=Steady(per_host), retry=policy, max_depth=max_depth)
 
 
 def lease(front: MemoryFrontier, now_s: float = 0.0) -> Lease:

@@ -17,13 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from scraper import urls
 from scraper.frontier import MemoryFrontier, durable
-from scraper.frontier.pace import Pacer
 from scraper.model import Delivery, Lease, Outcome, Request
-from scraper.options import PaceOptions
 from scraper.urls import Scope
 from tests.frontier.model import (
     Clock,
     Model,
+    Steady,
     Stepped,
     copy_hands,
     done,
@@ -95,7 +94,7 @@ class Machine(RuleBasedStateMachine):
         # All that it has is leased at once, so that any request can end in it when it ends in the other.
         self.mirror: MemoryFrontier | None = MemoryFrontier(
             scope=Scope("host"),
-            pacer=Pacer(PaceOptions(per_host=1_000_000)),
+            pacer=Steady(1_000_000),
             retry=policy(RETRIES),
             max_depth=self.max_depth,
         )

@@ -11,12 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scraper.frontier import window as window_module
-from scraper.frontier.pace import Pacer
 from scraper.frontier.schedule import Entry, Schedule
 from scraper.frontier.state.values import FIRST, Load, Order, Row, Want
 from scraper.frontier.window import Window
-from scraper.options import PaceOptions
-from tests.frontier.model import small
+from tests.frontier.model import Steady, small
 
 
 def host_name(host: int) -> str:
@@ -24,7 +22,7 @@ def host_name(host: int) -> str:
 
 
 def schedule(per_host: int) -> Schedule:
-    return Schedule(Pacer(PaceOptions(per_host=per_host)))
+    return Schedule(Steady(per_host))
 
 
 def free_slot(window: Window, entry: Entry) -> None:
