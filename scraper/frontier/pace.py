@@ -8,7 +8,7 @@ Jain 1989). What 1.5 standard errors explain is chance. Means are of log(latency
 ones weighs little, and a site that answers in 10 ms instead of 2 is not slow. Netflix's gradient limiter takes a long
 mean for the baseline, and so comes to find any queue normal; here the baseline is what was measured without one. It
 rises only slowly while there is no queue, and at once where one request is alone: that is where decreases end when a
-site has become slower for good, and where a queue that stays leads once a minute (a "sounding", like BBR's ProbeRTT and
+site has become slower for good, and where a queue that stays leads now and then (a "sounding", like BBR's ProbeRTT and
 Envoy's adaptive concurrency).
 
 A host starts with 2 at a time, doubled each round (slow start, Jacobson 1988; ended on latency, like TCP HyStart). A
@@ -20,8 +20,8 @@ latencies: it keeps a given number under way, and does not find out which.
 refusal of a row. Refusals of what was under way when the host refused are the same signal. A limit that was refused is
 tried again after 128 good answers, doubled each time, since a fixed patience would be refused for ever. At limit 1 an
 interval after each request doubles too; it shrinks to two thirds of the rate that was refused, then slowly. A single
-503 without Retry-After may be one page's trouble, and costs less: no interval, and 32 good answers. And when one request
-a second is still refused at times, but fewer than three in ten are, the pace is not the reason: the interval ends.
+503 without Retry-After may be one page's trouble, and costs less: no interval, and 32 good answers. And when requests a
+second apart are still refused, but fewer than three in ten, the pace is not the reason: the interval ends.
 
 *Circuit breaker* (Nygard 2007). Five requests in a row without an answer open it: the host rests 5 s, doubled each
 time, then one request tries. An answer closes it, and concurrency grows from 1. When a try fails `host_patience_s` or
@@ -53,9 +53,10 @@ _SPREAD_SAMPLES = 32
 _ERRORS = 1.5
 _DECREASE = 0.7
 _WELL_ABOVE = log(2.0)
-# A sounding costs eight latencies: under 4 % of the time while a queue stays, nothing otherwise.
-_SOUNDING_EVERY_S = 60.0
-_SOUNDING_EVERY_LATENCIES = 250.0
+# Latencies between soundings, at first and at most. One takes eight; where no queue stays there is none.
+_FIRST_SOUNDING = 64
+_RAREST_SOUNDING = 1024
+_NEWS = log(1.1)
 
 _FIRST_REST_S = 1.0
 _SHORTEST_INTERVAL_S = 0.25
@@ -153,6 +154,7 @@ class _Concurrency:
         ceiling: a limit that was refused; 0 is none.
         since_s: what was started before was under another limit, and says nothing about this one.
         clear_s: when there was last no queue, or a sounding.
+        sounding_gap: latencies until the next sounding, doubled each time that one has no news.
         peak: most under way in the round.
     """
 
@@ -163,6 +165,7 @@ class _Concurrency:
     ceiling: int = 0
     since_s: float = -inf
     clear_s: float = inf
+    sounding_gap: int = _FIRST_SOUNDING
     is_starting: bool = True
     is_sounding: bool = False
     peak: int = 0
@@ -213,6 +216,7 @@ class _Concurrency:
         peak = self.peak
         since_s = self.since_s
         mean, error = self._mean_and_error()
+        known = inf if self.baseline is None else self.baseline
         excess = 0.0
         if mean is not None:
             excess = max(self._above_baseline(mean, is_alone=peak <= 1) - _ERRORS * error, 0.0)
@@ -220,6 +224,8 @@ class _Concurrency:
         if self.is_sounding:
             self.is_sounding = False
             self.clear_s = since_s = now_s
+            has_news = self.baseline is not None and self.baseline > known + _NEWS
+            self.sounding_gap = _FIRST_SOUNDING if has_news else min(2 * self.sounding_gap, _RAREST_SOUNDING)
         elif excess > _WELL_ABOVE:
             self.limit = max(int(min(self.limit, peak) * _DECREASE), 1)
             self.is_starting = False
@@ -233,7 +239,7 @@ class _Concurrency:
         elif waiting > max(2.0, peak / 4):
             self.limit = max(min(self.limit, peak) - 1, 1)
             since_s = now_s
-        if mean is not None and now_s - self.clear_s > max(_SOUNDING_EVERY_S, _SOUNDING_EVERY_LATENCIES * exp(mean)):
+        if mean is not None and now_s - self.clear_s > self.sounding_gap * exp(mean):
             self.is_sounding = True
             since_s = now_s
         self._begin_round(since_s)
@@ -324,10 +330,11 @@ class _Refusals:
             return True
         return False
 
-    def lengthen(self, latency_s: float, most_s: float) -> None:
-        """After a refusal at limit 1, where a request comes every interval and latency."""
-        self.shortest_interval_s = min(1.5 * self.interval_s + 0.5 * latency_s, most_s)
-        self.interval_s = min(max(2 * self.interval_s, latency_s, _SHORTEST_INTERVAL_S), most_s)
+    def lengthen(self, delay_s: float, latency_s: float, most_s: float) -> None:
+        """After a refusal at limit 1, where a request comes every interval, or longer delay, and latency."""
+        refused_s = max(self.interval_s, delay_s)
+        self.shortest_interval_s = min(1.5 * refused_s + 0.5 * latency_s, most_s)
+        self.interval_s = min(max(2 * refused_s, latency_s, _SHORTEST_INTERVAL_S), most_s)
 
     def answered(self) -> None:
         self.good += 1
@@ -554,7 +561,7 @@ class Pacer:
     def may_retry(self, host: str) -> bool:
         """Whether the host's budget has a retry left; it is spent thereby."""
         record = self._record(host)
-        if record.retries >= _FREE_RETRIES + _RETRIES_AN_EXCHANGE * record.exchanges:
+        if record.retries + 1 > _FREE_RETRIES + _RETRIES_AN_EXCHANGE * record.exchanges:
             return False
         record.retries += 1
         self._rest_if_idle(host, record)
@@ -597,14 +604,15 @@ class Pacer:
         asked_s = min(failure.retry_after_s or 0.0, self._pace.max_retry_after_s)
         # Nothing starts during a rest, so whatever ends in it was under way before.
         if now_s < refusals.rest_until_s or now_s - latency_s < refusals.signal_s:
-            self._rest_refused(host, refusals, now_s, asked_s)
+            if asked_s > 0:
+                self._rest_refused(host, refusals, now_s, asked_s)
             return
         is_said = failure.reason == "http_429" or failure.retry_after_s is not None
         is_about_pace = refusals.signalled(now_s, is_said=is_said)
-        if concurrency.limit > 1:
+        if concurrency.limit > 1 and not record.delay_s:
             concurrency.ceiling = concurrency.limit
         elif is_about_pace:
-            refusals.lengthen(concurrency.usual_latency_s(), self._pace.max_backoff_s)
+            refusals.lengthen(record.delay_s, concurrency.usual_latency_s(), self._pace.max_backoff_s)
         concurrency.set_back(concurrency.limit // 2, now_s)
         self._rest_refused(host, refusals, now_s, max(asked_s, self._rest_s(_FIRST_REST_S, refusals.row)))
 
