@@ -661,8 +661,8 @@ class Pacer:
         if circuit.openings:
             record.concurrency.set_back(1, now_s)
             if circuit.shut_until_s > now_s:  # by an answer to an older request
-                resting_s = record.refusals.rest_until_s if record.refusals is not None else -inf
-                self._rests[host] = max(resting_s, now_s)
+                circuit.shut_until_s = now_s
+                self._rests[host] = max(record.ready_s(), now_s)
         record.circuit = None
 
     def _rest_s(self, first_s: float, times: int) -> float:
@@ -672,7 +672,7 @@ class Pacer:
 
     def _note(self, host: str, until_s: float, now_s: float) -> None:
         if until_s - now_s > _SHORTEST_NOTED_REST_S:
-            self._rests[host] = max(until_s, self._records.hosts[host].ready_s())
+            self._rests[host] = self._records.hosts[host].ready_s()
 
 
 def _host_down(detail: str) -> Failure:
