@@ -229,7 +229,7 @@ class TrapOptions:
         max_url_chars: characters of a URL.
         max_segments: segments of a path.
         max_parameters: parameters of a query.
-        max_combinations: pages of one address that differ only in how the same few values are combined.
+        max_combinations: pages of one address whose parameters combine the same few values.
         max_dates: pages of one address that differ in a date.
         years_ahead: dates in URLs that are further in the future.
         max_pages_per_pattern: pages of one address, whatever they differ in: numbers, dates and values of parameters

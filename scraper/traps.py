@@ -21,15 +21,15 @@ A link `news/` where `/news/` was meant, on a site that answers any path, leads 
 times one segment is too early to tell: /all/all/all/ stands for three filters that are not set.
 
 A pattern is a host and path with numbers and digests generalised, and the names of the parameters. Filters combine a
-few values in ever new ways, and what they lead to was linked by the first of them. A forum or a catalogue also has
-three parameters and a million pages, but one of them is a number: when a pattern has a thousand different values, it
-is free.
+few values in ever new ways, and what they lead to was linked by the first of them. A forum or a catalogue may have
+three parameters and a million pages, too, but one parameter is a number that few pages share. So what is refused has a
+pattern of which ten times as many pages were fetched as it has different values; with 5,000 values it is free.
 
 What a user or a sitemap names, which has depth 0, is no trap; it only counts. Sources: Heritrix 3,
 `org.archive.modules.deciderules` (PathologicalPathDecideRule, TooManyPathSegmentsDecideRule). Of 28,802 links of 245
 saved pages of the web none is refused.
 
-Memory is bounded: of 32,768 patterns (1 KB each) and of 65,536 URLs with session ids, those met last are remembered.
+Memory is bounded: of 16,384 patterns (1.5 KB each) and of 65,536 URLs with session ids, those met last are remembered.
 A pattern that was forgotten begins anew, and one more of its session ids is fetched. Hosts are counted only if there
 is a budget for them.
 """
@@ -48,7 +48,7 @@ from scraper.model import Skip
 from scraper.options import TrapOptions
 from scraper.url_form import without_session
 
-_PATTERNS = 32_768
+_PATTERNS = 16_384
 _SESSIONS = 65_536
 
 _MOST_IN_A_ROW = 4  # a segment
@@ -59,10 +59,13 @@ _NESTED_ENCODING = "%252525"  # what stands before the 2F of a slash that was en
 _YEARS_PAST = 500
 _FEW_PARAMETERS = 2  # two numbers in a query, such as a topic and its page, are no filters
 
+_USES_OF_A_VALUE = 10  # by pages, on average, from where on their parameters are taken for filters
+
 # Distinct values are counted by their hashes in so many bits, as linear counting does: n values leave m·exp(-n/m) of
-# m bits empty. A set of a thousand texts would take a hundred times the memory.
-_BITS = 4_096
-_MANY_VALUES = round(_BITS * (1 - math.exp(-1_000 / _BITS)))
+# m bits empty. A set of texts would take several hundred times the memory. Of more values than this none is counted.
+_BITS = 8_192
+_MANY_VALUES = 5_000
+_MANY_BITS = round(_BITS * (1 - math.exp(-_MANY_VALUES / _BITS)))
 
 # A date is taken for one only where nothing else looks like it: /5123/10 may be page 10 of a topic.
 _DATE = re.compile(
@@ -193,7 +196,7 @@ class Traps:
         if is_dated and pattern.pages >= options.max_dates:
             return Skip("trap_calendar", f"{options.max_dates:,} dates of its pattern were fetched")
         if has_filters and pattern.may_be_filters:
-            if pattern.pages >= options.max_combinations:
+            if pattern.pages >= options.max_combinations and pattern.has_few_values:
                 told = f"{options.max_combinations:,} combinations of the same few values were fetched"
                 return Skip("trap_combinations", told)
             pattern.note(parts)
@@ -212,23 +215,29 @@ class Traps:
 
 
 class _Pattern:
-    """Pages that were fetched of one pattern, and whether their parameters have few values."""
+    """Pages that were fetched of one pattern, and how many values their parameters have."""
 
-    __slots__ = ("_values", "may_be_filters", "pages")
+    __slots__ = ("_bits", "may_be_filters", "pages")
 
     def __init__(self) -> None:
         self.pages = 0
         self.may_be_filters = True
-        self._values = 0
+        self._bits = 0
 
     def note(self, parts: list[str]) -> None:
-        values = self._values
+        """Counts the values of a page that is fetched."""
+        bits = self._bits
         for part in parts:
-            values |= 1 << (zlib.crc32(part.encode()) % _BITS)
-        self._values = values
-        if values.bit_count() >= _MANY_VALUES:
+            bits |= 1 << (zlib.crc32(part.encode()) % _BITS)
+        self._bits = bits
+        if bits.bit_count() >= _MANY_BITS:
             self.may_be_filters = False
-            self._values = 0
+            self._bits = 0
+
+    @property
+    def has_few_values(self) -> bool:
+        values = -_BITS * math.log(1 - self._bits.bit_count() / _BITS)
+        return values * _USES_OF_A_VALUE <= self.pages
 
 
 def _of_path(path: str, options: TrapOptions) -> Skip | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scraper import traps, urls
@@ -175,10 +175,24 @@ def test_filters_are_not_combined_without_end() -> None:
 
 
 def test_a_forum_is_no_shop() -> None:
-    """Three parameters as well, but one of them is a number that no other page has."""
-    looked = looking(max_combinations=2_000)
-    topics = (f"/viewtopic.php?f={topic % 30}&t={topic}&start={start}" for topic in range(1_500) for start in (0, 15))
+    """Three parameters as well, but one of them is a number that few pages share."""
+    looked = looking(max_combinations=500)
+    topics = (f"/viewtopic.php?f={n % 30}&t={n}&start={start}" for n in range(6_000) for start in (0, 15, 30))
     assert {reason(looked, path) for path in topics} == {None}
+
+
+def test_a_large_shop_has_more_values_and_still_an_end() -> None:
+    looked = looking(max_combinations=500)
+    brands = (
+        f"/shoes?brand=b{brand}&size={size}&page={page}"
+        for page in range(9)
+        for size in range(9)
+        for brand in range(500)
+    )
+    reasons = [reason(looked, path) for path in brands]
+    first = reasons.index("trap_combinations")
+    assert 10 * 500 < first < 10 * 550
+    assert set(reasons[first:]) == {"trap_combinations"}
 
 
 def test_a_million_of_one_pattern_is_for_the_user_to_bound() -> None:
@@ -258,12 +272,14 @@ QUERIES = st.dictionaries(WORDS, st.one_of(WORDS, NUMBERS, st.uuids().map(str)),
 )
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(PATHS, QUERIES), min_size=1, max_size=50))
 def test_no_url_of_an_honest_shape_is_refused(shapes: list[tuple[str, str]]) -> None:
     looked = looking()
     assert [found for path, query in shapes if (found := reason(looked, f"/{path}?{query}"))] == []
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=60), st.integers(0, 3))
 def test_no_url_breaks_it(text: str, depth: int) -> None:
     url = urls.join(f"{HOST}/", text)

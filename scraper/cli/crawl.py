@@ -42,6 +42,7 @@ def add_command(commands: Any) -> None:
     )
     arguments.add_strategy(parser)
     arguments.add_limits(parser)
+    arguments.add_urls(parser)
     arguments.add_state(parser)
     group = parser.add_argument_group("outputs")
     group.add_argument("--output", metavar="FILE", help=".jsonl .csv .sqlite .parquet, or - for JSON lines on stdout")
