@@ -19,6 +19,7 @@ from functools import lru_cache
 from urllib.parse import unquote_plus
 
 from scraper import urls
+from scraper.model import Outcome, Request
 from scraper.options import UrlOptions
 
 _GOOGLE = "utm_* _ga _gl gclid gclsrc gbraid wbraid dclid srsltid"
@@ -83,6 +84,23 @@ class UrlForm:
         if self._is_sorted:
             parts.sort(key=_name)
         return f"{path}?{'&'.join(parts)}" if parts else path
+
+    def of_request(self, request: Request) -> Request:
+        """The request for its URL's form.
+
+        Raises:
+            InvalidURL: the request's URL has no canonical form.
+        """
+        url = self.of(urls.canonical(request.url))
+        return request if url == request.url else Request.from_tuple((url, *request.to_tuple()[1:]))
+
+    def of_outcome(self, outcome: Outcome) -> Outcome:
+        """The outcome with the forms of the URL that it led to, of its links, each once, and of its requests."""
+        return outcome._replace(
+            final_url=None if outcome.final_url is None else self.of(outcome.final_url),
+            links=tuple(dict.fromkeys(map(self.of, outcome.links))),
+            requests=tuple(map(self.of_request, outcome.requests)),
+        )
 
 
 def url_form(options: UrlOptions) -> UrlForm | None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scraper import urls
-from scraper.errors import InvalidOption
+from scraper.errors import InvalidOption, InvalidURL
+from scraper.model import Lease, Outcome, Request, State
 from scraper.options import UrlOptions
 from scraper.url_form import UrlForm, url_form, without_session
 
@@ -148,3 +149,37 @@ def test_a_form_is_canonical_and_its_own_form(path: str, options: UrlOptions) ->
     assert urls.canonical(found) == found
     assert form.of(found) == found
     assert urls.host_port(found) == urls.host_port(url)
+
+
+def test_a_request_keeps_all_but_its_url() -> None:
+    form = UrlForm(UrlOptions(sort_query=True))
+    request = Request("HTTP://example.org?b&a#x", method="POST", body=b"x", data=[1], priority=3, dedup_key="k")
+    found = form.of_request(request)
+    assert found.url == f"{HOST}/?a&b"
+    assert found[1:] == request[1:]
+    plain = Request(f"{HOST}/?a&b")
+    assert form.of_request(plain) is plain
+    with pytest.raises(InvalidURL):
+        form.of_request(Request("nowhere"))
+
+
+def test_an_outcome_leads_to_forms() -> None:
+    form = UrlForm(UrlOptions(drop_session_ids=True))
+    lease = Lease(Request(f"{HOST}/a"), f"{HOST}/a", 0, 1)
+    outcome = Outcome(
+        lease,
+        State.DONE,
+        final_url=f"{HOST}/a;jsessionid=1",
+        items=({"url": f"{HOST}/a;jsessionid=1"},),
+        links=(f"{HOST}/b;jsessionid=1", f"{HOST}/c", f"{HOST}/b;jsessionid=2"),
+        requests=(Request(f"{HOST}/d;jsessionid=1", priority=1),),
+    )
+    found = form.of_outcome(outcome)
+    assert found.final_url == f"{HOST}/a"
+    assert found.links == (f"{HOST}/b", f"{HOST}/c")
+    assert found.requests == (Request(f"{HOST}/d", priority=1),)
+    assert found._replace(final_url=None, links=(), requests=()) == outcome._replace(
+        final_url=None, links=(), requests=()
+    )
+    waiting = Outcome(lease, State.FAILED)
+    assert form.of_outcome(waiting) == waiting
