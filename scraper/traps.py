@@ -11,7 +11,7 @@
 | `trap_repeated_parameters` | has one with one value | 9 times | links that add to the query that they are on |
 | `trap_nested_encoding` | has something encoded four times | | a return address in a return address |
 | `trap_session_id` | differs by its session id from one fetched | | each visit gets a new number |
-| `trap_calendar` | has a date in the future, or five centuries past | 30 years | each month leads to the next one |
+| `trap_calendar` | has a date in 30 to 50 years, or 500 to 520 years ago | 30 years | each month leads to the next |
 | | has a date, after pages of its pattern | 100,000 | a newspaper of two centuries has fewer days |
 | `trap_combinations` | has 3 parameters, after pages of its pattern | 10,000 | filters of a shop, see below |
 | `trap_pattern_budget` | comes after so many pages of its pattern | none | only the user knows |
@@ -56,7 +56,10 @@ _MOST_TIMES = 2  # several segments in a row; or a segment anywhere, before its 
 _MOST_ORDERS = 100
 _MOST_EQUAL_PARAMETERS = 8
 _NESTED_ENCODING = "%252525"  # what stands before the 2F of a slash that was encoded four times
+# A calendar is walked, so it is enough to close the years that every walk passes through. What is further off is
+# something else: a bond's maturity, "for ever" as 9999-12-31, the number of a topic.
 _YEARS_PAST = 500
+_YEARS_CLOSED = 20
 _FEW_PARAMETERS = 2  # two numbers in a query, such as a topic and its page, are no filters
 
 _USES_OF_A_VALUE = 10  # by pages, on average, from where on their parameters are taken for filters
@@ -146,12 +149,13 @@ class Traps:
             return Skip("trap_nested_encoding", "something in it was encoded again and again")
         path, _, query = url.partition("?")
         skip = _of_path(path, options) or _of_query(query, options)
-        if skip is None and year is not None and not self._is_plausible(year, options):
-            return Skip("trap_calendar", f"a date of the year {year}")
+        if skip is None and year is not None and self._is_closed(year, options):
+            return Skip("trap_calendar", f"a date of the year {year}, where only a calendar leads")
         return skip
 
-    def _is_plausible(self, year: int, options: TrapOptions) -> bool:
-        return self._this_year - _YEARS_PAST <= year <= self._this_year + options.years_ahead
+    def _is_closed(self, year: int, options: TrapOptions) -> bool:
+        beyond = max(year - self._this_year - options.years_ahead, self._this_year - year - _YEARS_PAST)
+        return 0 < beyond <= _YEARS_CLOSED
 
     def _counted(self, url: str, host: str, year: int | None, options: TrapOptions) -> Skip | None:
         return self._of_session(url) or self._of_order(url, host) or self._of_pattern(url, year, options)

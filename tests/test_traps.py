@@ -69,8 +69,8 @@ LEXICAL = {
     "/events?on=2057-10-12T08:00": "trap_calendar",
     "/2057/02/11/": "trap_calendar",
     "/?view=month&month=3&year=2057": "trap_calendar",
-    "/?y=1400&m=12": "trap_calendar",
-    "/archive/0999-12-31": "trap_calendar",
+    "/?y=1520&m=12": "trap_calendar",
+    "/archive/1506-12-31": "trap_calendar",
 }
 
 HONEST = (
@@ -79,6 +79,11 @@ HONEST = (
     "/2056/02/11",
     "/calendar/2056/12",
     "/1605/07/01/the-first-newspaper",
+    "/1066/10/14/hastings",
+    "/bonds?maturity=2099-12-31",
+    "/search?to=9999-12-31",
+    "/threads/5123/02/11",
+    "/threads/2057/10",
     "/threads/5123/10",
     "/threads/5123/10/12",
     "/updates/5123/10",
@@ -138,6 +143,13 @@ def test_a_calendar_that_links_to_the_next_and_the_last_month_ends() -> None:
     fetched, reasons = crawled(looking(), links, f"{HOST}/calendar/2026/03", 20_000)
     assert reasons == {"trap_calendar"}
     assert fetched == (30 + 500 + 1) * 12
+
+
+def test_a_calendar_that_leaps_ends_too() -> None:
+    def links(url: str) -> list[str]:
+        return [f"/calendar/{int(url[-7:-3]) + 10}/01"]
+
+    assert crawled(looking(), links, f"{HOST}/calendar/2026/01", 99) == (4, {"trap_calendar"})
 
 
 def test_days_have_a_budget_too() -> None:
