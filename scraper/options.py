@@ -230,7 +230,7 @@ class TrapOptions:
         max_segments: segments of a path.
         max_parameters: parameters of a query.
         max_combinations: pages of one address whose parameters combine the same few values.
-        max_dates: pages of one address that differ in a date.
+        max_dates: pages that differ in a date alone.
         years_ahead: years from now to a date in a URL; what is twenty years further is taken for something else.
         max_pages_per_pattern: pages of one address, whatever they differ in: numbers, dates and values of parameters
             are one pattern. None is no bound, because an honest site has a million of `/product/123`.

@@ -11,8 +11,8 @@
 | `trap_repeated_parameters` | has one with one value | 9 times | links that add to the query that they are on |
 | `trap_nested_encoding` | has something encoded four times | | a return address in a return address |
 | `trap_session_id` | differs by its session id from one fetched | | each visit gets a new number |
-| `trap_calendar` | has a date in 30 to 50 years, or 500 to 520 years ago | 30 years | each month leads to the next |
-| | has a date, after pages of its pattern | 100,000 | a newspaper of two centuries has fewer days |
+| `trap_calendar` | has a date 30 to 50 years ahead, or 500 to 520 back | | each month leads to the next |
+| | differs from others in its date alone | 100,000 pages | a newspaper of two centuries has fewer days |
 | `trap_combinations` | has 3 parameters, after pages of its pattern | 10,000 | filters of a shop, see below |
 | `trap_pattern_budget` | comes after so many pages of its pattern | none | only the user knows |
 | `host_budget` | comes after so many pages of its host | none | only the user knows |
@@ -29,9 +29,9 @@ What a user or a sitemap names, which has depth 0, is no trap; it only counts. S
 `org.archive.modules.deciderules` (PathologicalPathDecideRule, TooManyPathSegmentsDecideRule). Of 28,802 links of 245
 saved pages of the web none is refused.
 
-Memory is bounded: of 16,384 patterns (1.5 KB each) and of 65,536 URLs with session ids, those met last are remembered.
-A pattern that was forgotten begins anew, and one more of its session ids is fetched. Hosts are counted only if there
-is a budget for them.
+Memory is bounded: of 16,384 patterns (1.5 KB each), as many URLs around a date and 65,536 with session ids, those met
+last are remembered. What was forgotten begins anew: of a session's pages one more is fetched. Hosts are counted only
+if there is a budget for them.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from scraper import urls
 from scraper.model import Skip
@@ -50,6 +51,7 @@ from scraper.url_form import without_session
 
 _PATTERNS = 16_384
 _SESSIONS = 65_536
+_CALENDARS = 16_384
 
 _MOST_IN_A_ROW = 4  # a segment
 _MOST_TIMES = 2  # several segments in a row; or a segment anywhere, before its neighbours' order is looked at
@@ -80,6 +82,7 @@ _MONTH = re.compile(r"(?<![\w-])(\d{4})[-/](?:0[1-9]|1[0-2])(?![\w-])")
 _CALENDAR = re.compile(r"(?<![a-z])(?:calend|kalend|month|week|dates?(?![a-z]))", re.IGNORECASE)
 _YEAR_PARAMETER = re.compile(r"[?&](?:year|yr|y|jahr|annee|ano|anno)=(\d{4})(?=&|$)", re.IGNORECASE)
 _MONTH_PARAMETER = re.compile(r"[?&](?:month|mon|mo|m|monat|mois|mes|mese)=[01]?\d(?=&|$)", re.IGNORECASE)
+_DAY_PARAMETER = re.compile(r"[?&](?:day|d|tag|jour|dia|giorno)=[0-3]?\d(?=&|$)", re.IGNORECASE)
 
 _VARYING = re.compile(r"[0-9a-f][0-9a-f-]{15,}|\d+", re.IGNORECASE)  # digests and UUIDs, numbers
 
@@ -101,10 +104,14 @@ class Traps:
         self._this_year = this_year or datetime.now(UTC).year
         self._patterns: OrderedDict[str, _Pattern] = OrderedDict()
         self._sessions: OrderedDict[str, str] = OrderedDict()
+        self._dates: OrderedDict[str, int] = OrderedDict()
         self._pages: dict[str, int] = {}
 
     def __repr__(self) -> str:
-        return f"<Traps {len(self._patterns)} patterns, {len(self._sessions)} sessions, {len(self._pages)} hosts>"
+        return (
+            f"<Traps {len(self._patterns)} patterns, {len(self._dates)} calendars, {len(self._sessions)} sessions, "
+            f"{len(self._pages)} hosts>"
+        )
 
     def restore(self, pages: Mapping[str, int]) -> None:
         """Goes on with the counts of earlier runs.
@@ -130,8 +137,8 @@ class Traps:
         if most is not None and self._pages.get(host, 0) >= most:
             return Skip("host_budget", f"{most:,} pages of {host} were fetched")
         if self._options is not None:
-            year = _year(url)
-            skip = (depth and self._lexical(url, year, self._options)) or self._counted(url, host, year, self._options)
+            date = _date(url)
+            skip = (depth and self._lexical(url, date, self._options)) or self._counted(url, host, date, self._options)
             if skip and depth:
                 return skip
         if most is not None:
@@ -140,25 +147,30 @@ class Traps:
 
     def lexical(self, url: str) -> Skip | None:
         """As `verdict`, by what shows in the URL itself: nothing is counted, and it always says the same."""
-        return None if self._options is None else self._lexical(url, _year(url), self._options)
+        return None if self._options is None else self._lexical(url, _date(url), self._options)
 
-    def _lexical(self, url: str, year: int | None, options: TrapOptions) -> Skip | None:
+    def _lexical(self, url: str, date: _Date | None, options: TrapOptions) -> Skip | None:
         if len(url) > options.max_url_chars:
             return Skip("trap_url_too_long", f"{len(url):,} characters: the limit is {options.max_url_chars:,}")
         if _NESTED_ENCODING in url:
             return Skip("trap_nested_encoding", "something in it was encoded again and again")
         path, _, query = url.partition("?")
         skip = _of_path(path, options) or _of_query(query, options)
-        if skip is None and year is not None and self._is_closed(year, options):
-            return Skip("trap_calendar", f"a date of the year {year}, where only a calendar leads")
+        if skip is None and date is not None and self._is_closed(date.year, options):
+            return Skip("trap_calendar", f"a date of the year {date.year}, where only a calendar leads")
         return skip
 
     def _is_closed(self, year: int, options: TrapOptions) -> bool:
         beyond = max(year - self._this_year - options.years_ahead, self._this_year - year - _YEARS_PAST)
         return 0 < beyond <= _YEARS_CLOSED
 
-    def _counted(self, url: str, host: str, year: int | None, options: TrapOptions) -> Skip | None:
-        return self._of_session(url) or self._of_order(url, host) or self._of_pattern(url, year, options)
+    def _counted(self, url: str, host: str, date: _Date | None, options: TrapOptions) -> Skip | None:
+        return (
+            self._of_session(url)
+            or self._of_order(url, host)
+            or (date and self._of_date(date, options.max_dates))
+            or self._of_pattern(url, options)
+        )
 
     def _of_session(self, url: str) -> Skip | None:
         bare = without_session(url)
@@ -171,6 +183,16 @@ class Traps:
         if first == url:
             return None
         return Skip("trap_session_id", "the same but for its session id as one that was fetched")
+
+    def _of_date(self, date: _Date, most: int) -> Skip | None:
+        pages = self._dates.get(date.around, 0)
+        if pages >= most:
+            return Skip("trap_calendar", f"{most:,} pages were fetched that differ in their dates alone")
+        self._dates[date.around] = pages + 1
+        self._dates.move_to_end(date.around)
+        if len(self._dates) > _CALENDARS:
+            self._dates.popitem(last=False)
+        return None
 
     def _of_order(self, url: str, host: str) -> Skip | None:
         segments = url.partition("?")[0].split("/")[3:]
@@ -185,20 +207,17 @@ class Traps:
         pattern.pages += 1
         return None
 
-    def _of_pattern(self, url: str, year: int | None, options: TrapOptions) -> Skip | None:
+    def _of_pattern(self, url: str, options: TrapOptions) -> Skip | None:
         path, _, query = url.partition("?")
         parts = query.split("&") if query else []
         has_filters = len(parts) > _FEW_PARAMETERS
-        is_dated = year is not None
         most = options.max_pages_per_pattern
-        if not (has_filters or is_dated or most is not None):
+        if not has_filters and most is None:
             return None
         names = "&".join(sorted({part.partition("=")[0] for part in parts}))
         pattern = self._pattern(f"{_generalised(path)}?{names}")
         if most is not None and pattern.pages >= most:
             return Skip("trap_pattern_budget", f"{most:,} pages of its pattern were fetched")
-        if is_dated and pattern.pages >= options.max_dates:
-            return Skip("trap_calendar", f"{options.max_dates:,} dates of its pattern were fetched")
         if has_filters and pattern.may_be_filters:
             if pattern.pages >= options.max_combinations and pattern.has_few_values:
                 told = f"{options.max_combinations:,} combinations of the same few values were fetched"
@@ -216,6 +235,18 @@ class Traps:
         else:
             self._patterns.move_to_end(key)
         return pattern
+
+
+class _Date(NamedTuple):
+    """A date in a URL.
+
+    Attributes:
+        year: its year.
+        around: the URL without it, which other dates share.
+    """
+
+    year: int
+    around: str
 
 
 class _Pattern:
@@ -286,16 +317,18 @@ def _of_query(query: str, options: TrapOptions) -> Skip | None:
     return None
 
 
-def _year(url: str) -> int | None:
-    """The year of a date in a URL, None if there is none."""
+def _date(url: str) -> _Date | None:
+    """The date in a URL, None if there is none."""
     if not _FOUR_DIGITS.search(url):
         return None
     found = _DATE.search(url)
     if found is None and _CALENDAR.search(url):
         found = _MONTH.search(url)
-    if found is None and _MONTH_PARAMETER.search(url):
-        found = _YEAR_PARAMETER.search(url)
-    return None if found is None else int(found[found.lastindex or 1])
+    if found is not None:
+        return _Date(int(found[found.lastindex or 1]), f"{url[: found.start()]}{url[found.end() :]}")
+    if _MONTH_PARAMETER.search(url) and (found := _YEAR_PARAMETER.search(url)) is not None:
+        return _Date(int(found[1]), _DAY_PARAMETER.sub("", _MONTH_PARAMETER.sub("", _YEAR_PARAMETER.sub("", url))))
+    return None
 
 
 def _generalised(path: str) -> str:

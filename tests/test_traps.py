@@ -154,8 +154,15 @@ def test_a_calendar_that_leaps_ends_too() -> None:
 
 def test_days_have_a_budget_too() -> None:
     looked = looking(max_dates=100)
-    days = (f"/day/{date.fromordinal(date(2026, 1, 1).toordinal() - back)}" for back in range(150))
-    assert [reason(looked, day) for day in days] == [None] * 100 + ["trap_calendar"] * 50
+    days = [date.fromordinal(date(2026, 1, 1).toordinal() - back) for back in range(150)]
+    expected = [None] * 100 + ["trap_calendar"] * 50
+    assert [reason(looked, f"/day/{day}") for day in days] == expected
+    assert [reason(looked, f"/?view=day&d={day.day}&m={day.month}&y={day.year}") for day in days] == expected
+
+
+def test_articles_have_no_budget_because_their_addresses_hold_a_date() -> None:
+    looked = looking(max_dates=10)
+    assert {reason(looked, f"/2026/03/05/{number}.html") for number in range(50)} == {None}
 
 
 def test_links_without_their_leading_slash_end() -> None:
@@ -258,11 +265,13 @@ def test_what_is_refused_does_not_count_for_its_host() -> None:
 def test_memory_is_bounded_and_the_last_met_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(traps, "_PATTERNS", 10)
     monkeypatch.setattr(traps, "_SESSIONS", 10)
+    monkeypatch.setattr(traps, "_CALENDARS", 10)
     looked = looking(max_pages_per_pattern=2)
     for number in range(50):
         reason(looked, f"/trap/{number}")
         reason(looked, f"/{'x' * number}?jsessionid={number}")
-    assert repr(looked) == "<Traps 10 patterns, 10 sessions, 0 hosts>"
+        reason(looked, f"/2026/03/05/{'x' * number}")
+    assert repr(looked) == "<Traps 10 patterns, 10 calendars, 10 sessions, 0 hosts>"
     assert reason(looked, "/trap/0") == "trap_pattern_budget"
     assert reason(looked, f"/{'x' * 49}?jsessionid=0") == "trap_session_id"
     assert reason(looked, f"/{'x' * 7}?jsessionid=0") is None
