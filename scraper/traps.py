@@ -252,26 +252,33 @@ class _Date(NamedTuple):
 class _Pattern:
     """Pages that were fetched of one pattern, and how many values their parameters have."""
 
-    __slots__ = ("_bits", "may_be_filters", "pages")
+    __slots__ = ("_bits", "_bits_set", "pages")
 
     def __init__(self) -> None:
         self.pages = 0
-        self.may_be_filters = True
-        self._bits = 0
+        self._bits: bytearray | None = None
+        self._bits_set = 0
+
+    @property
+    def may_be_filters(self) -> bool:
+        return self._bits_set < _MANY_BITS
 
     def note(self, parts: list[str]) -> None:
         """Counts the values of a page that is fetched."""
         bits = self._bits
+        if bits is None:
+            bits = self._bits = bytearray(_BITS // 8)
         for part in parts:
-            bits |= 1 << (zlib.crc32(part.encode()) % _BITS)
-        self._bits = bits
-        if bits.bit_count() >= _MANY_BITS:
-            self.may_be_filters = False
-            self._bits = 0
+            index, bit = divmod(zlib.crc32(part.encode()) % _BITS, 8)
+            if not bits[index] >> bit & 1:
+                bits[index] |= 1 << bit
+                self._bits_set += 1
+        if not self.may_be_filters:
+            self._bits = None
 
     @property
     def has_few_values(self) -> bool:
-        values = -_BITS * math.log(1 - self._bits.bit_count() / _BITS)
+        values = -_BITS * math.log(1 - self._bits_set / _BITS)
         return values * _USES_OF_A_VALUE <= self.pages
 
 
