@@ -529,12 +529,18 @@ class Pacer:
         Args:
             host: "host:port".
             now_s: when.
-            result: what came of it; None if nothing is known, because it was cancelled or handed back.
+            result: what came of it; None if the host was not asked after all, and may be asked in its place.
         """
         self._now_s = now_s
         record = self._record(host)
         record.under_way = max(record.under_way - 1, 0)
-        record.used_s = record.ended_s = now_s
+        record.used_s = now_s
+        if result is None:
+            record.exchanges -= 1
+            if self._pace.rate_per_s is not None:
+                self._next_start_s -= 1.0 / self._pace.rate_per_s
+        else:
+            record.ended_s = now_s
         meaning = _meaning_of(result)
         if meaning is _Meaning.UNREACHED:
             assert isinstance(result, Failure)

@@ -421,7 +421,7 @@ def test_one_request_tries_at_a_time() -> None:
     assert shut_until_s >= 4.0 + 2.5
     assert pacer.limit(HOST) == 1
     pacer.started(HOST, shut_until_s)
-    pacer.ended(HOST, shut_until_s, None)  # cancelled: nothing is known, the next one tries
+    pacer.ended(HOST, shut_until_s, None)  # not asked: the next one tries
     assert pacer.ready_s(HOST) == shut_until_s
     pacer.started(HOST, shut_until_s)
     pacer.ended(HOST, shut_until_s + 0.1, failure("connection_refused"))
