@@ -593,8 +593,6 @@ class Pacer:
 
     def _learn(self, record: _Host, latency_s: float | None, now_s: float) -> None:
         refusals = record.refusals
-        if record.delay_s > 0 or (refusals is not None and refusals.interval_s > 0):
-            return  # one at a time, whatever its latency
         record.concurrency.answered(latency_s, now_s, may_pass_ceiling=refusals is None or refusals.may_pass)
 
     def _refused(self, host: str, record: _Host, now_s: float, failure: Failure) -> None:
@@ -609,9 +607,8 @@ class Pacer:
             return
         is_said = failure.reason == "http_429" or failure.retry_after_s is not None
         is_about_pace = refusals.signalled(now_s, is_said=is_said)
-        if concurrency.limit > 1 and not record.delay_s:
-            concurrency.ceiling = concurrency.limit
-        elif is_about_pace:
+        concurrency.ceiling = max(concurrency.limit, 2)
+        if is_about_pace and (concurrency.limit == 1 or record.delay_s > 0):
             refusals.lengthen(record.delay_s, concurrency.usual_latency_s(), self._pace.max_backoff_s)
         concurrency.set_back(concurrency.limit // 2, now_s)
         self._rest_refused(host, refusals, now_s, max(asked_s, self._rest_s(_FIRST_REST_S, refusals.row)))

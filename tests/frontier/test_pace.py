@@ -309,6 +309,32 @@ def test_an_answer_that_was_under_way_before_the_refusal_is_part_of_it_even_when
     assert pacer.ready_s(HOST) == rest_s
 
 
+@pytest.mark.parametrize("latency_s", [0.01, None])
+def test_an_answer_that_is_taken_up_during_the_rest_is_part_of_the_refusal(latency_s: float | None) -> None:
+    """A busy crawler takes it up late, and its net latency then begins after the refusal."""
+    pacer = Pacer(PaceOptions(per_host=8), random.Random(1))
+    for _ in range(2):
+        pacer.started(HOST, 0.0)
+    pacer.ended(HOST, 0.01, Failure(Stage.FETCH, "http_429", latency_s=latency_s))
+    rest_s = pacer.ready_s(HOST)
+    pacer.ended(HOST, 0.4, Failure(Stage.FETCH, "http_429", latency_s=latency_s))
+    assert pacer.ready_s(HOST) == rest_s
+
+
+def test_a_row_of_refusals_is_forgotten_after_good_answers() -> None:
+    pacer = Pacer(PaceOptions(), random.Random(1))
+    rests = []
+    now_s = 0.0
+    for results in ([failure("http_503")] * 5, [page(0.1)] * 10, [failure("http_503")]):
+        for result in results:
+            now_s = max(now_s, pacer.ready_s(HOST))
+            pacer.started(HOST, now_s)
+            pacer.ended(HOST, now_s, result)
+        rests.append(pacer.ready_s(HOST) - now_s)
+    assert rests[0] >= 8.0  # 16 s, give or take half
+    assert rests[2] <= 1.5
+
+
 def test_what_the_host_asks_for_is_kept_to_up_to_the_users_bound() -> None:
     pacer = Pacer(PaceOptions(max_retry_after_s=600.0))
     for host, asked_s in (("a", 30.0), ("b", 1e9)):
@@ -591,9 +617,14 @@ def test_what_was_learnt_outlives_a_pause() -> None:
     while run.under_way:
         _, _, result = heapq.heappop(run.under_way)
         run.pacer.ended(HOST, 5.1, result)
-    run.pacer.started("another.example:80", 40.0)
-    run.pacer.ended("another.example:80", 40.1, page(0.1))
-    assert run.pacer.limit(HOST) == 8
+    pacer = run.pacer
+    pacer.started("another.example:80", 40.0)
+    pacer.ended("another.example:80", 40.1, page(0.1))
+    assert pacer.limit(HOST) == 8
+    pacer.started(HOST, 50.0)  # is not forgotten while something is under way
+    pacer.started("another.example:80", 200.0)
+    pacer.ended("another.example:80", 200.1, page(0.1))
+    assert pacer.limit(HOST) == 8
 
 
 def test_records_are_bounded_and_rests_go_last(monkeypatch: pytest.MonkeyPatch) -> None:
