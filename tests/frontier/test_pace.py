@@ -261,6 +261,20 @@ def test_a_site_that_becomes_a_little_slower_for_good_is_sounded() -> None:
     assert run.pages(30.0) >= 0.9 * 370.0 * 8 / 0.4
 
 
+def test_soundings_become_rare_where_they_have_no_news() -> None:
+    run = crawl(Queueing(4, lambda _now_s: 0.2), per_host=16).until(1000.0)
+    lows = sum(limit == 1 and at_s > 400.0 for limit, (at_s, _) in zip(run.limits, run.ends, strict=True))
+    assert 0 < lows < 0.01 * run.pages(400.0)
+
+
+def test_a_slow_first_answer_does_not_hide_a_queue() -> None:
+    """It carries the name service, the connection and cold caches."""
+    numbers = count()
+    site = Queueing(2, lambda _now_s: 2.0 if next(numbers) < 2 else 0.2)
+    run = crawl(site, per_host=32).until(60.0)
+    assert run.mean_limit(30.0) < 9
+
+
 def test_a_site_that_shares_itself_among_all_requests_is_not_swamped() -> None:
     """Not a queue: each request gets a share, so that none answers at its unhindered speed."""
     under_way: list[float] = []
@@ -400,6 +414,19 @@ def test_after_refusals_at_one_at_a_time_a_gap_grows_and_goes_again() -> None:
     assert gaps[0] >= 1.0
     assert gaps == sorted(gaps, reverse=True)
     assert gaps[-1] <= 0
+
+
+def test_when_the_gap_ends_concurrency_grows_from_one() -> None:
+    pacer = Pacer(PaceOptions(per_host=8), random.Random(1))
+    now_s = 0.0
+    for result in [failure("connection_refused")] * 5 + [page(0.1)] + [failure("http_429")] * 2:
+        now_s = max(now_s, pacer.ready_s(HOST))
+        pacer.started(HOST, now_s)
+        pacer.ended(HOST, now_s, result)
+    run = Crawl(steadily(0.1), pacer, now_s=now_s).until(now_s + 200.0)
+    assert run.limits[0] == 1
+    assert run.limits[-1] == 8
+    assert all(later <= earlier + 1 for earlier, later in pairwise(run.limits))
 
 
 # The circuit breaker.
