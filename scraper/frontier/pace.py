@@ -126,7 +126,9 @@ _NOTHING = {
     "closed": "the crawler's own doing",
     "client_error": "of unknown cause",
 }
-"""Reasons that say nothing about the host, and why. All others came after some answer, so the host is there."""
+"""Reasons that say nothing about the host, and why. All others came after some answer, so the host is there: bytes that
+are no HTTP, too, because what is at fault then is one page or one connection, and each fails at once by itself.
+"""
 
 _REFUSED = frozenset({"http_429", "http_503"})
 
