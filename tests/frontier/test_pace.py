@@ -551,11 +551,42 @@ def test_a_name_service_in_trouble_does_not_give_a_host_up(was_reached: bool) ->
     assert pacer.given_up(HOST) is None
 
 
-OUT_OF_REACH = {"timeout", "connect_timeout", "dns", "connection_refused", "connection_reset", "connection_error", "unreachable", "disconnected", "tls", "proxy"}
-)
-SAYS_NOTHING = {"private_address", "denied_address", "bad_url", "bad_header", "too_many_open_files", "closed", "client_error"}
-ANSWERED = {"bad_framing", "header_too_large", "truncated_body", "truncated_encoding", "bad_encoding", "unknown_encoding", "body_too_large", "bad_redirect", "redirect_scheme", "redirect_loop", "too_many_redirects", "http_404", "http_500"}
-)
+OUT_OF_REACH = {
+    "timeout",
+    "connect_timeout",
+    "dns",
+    "connection_refused",
+    "connection_reset",
+    "connection_error",
+    "unreachable",
+    "disconnected",
+    "tls",
+    "proxy",
+}
+SAYS_NOTHING = {
+    "private_address",
+    "denied_address",
+    "bad_url",
+    "bad_header",
+    "too_many_open_files",
+    "closed",
+    "client_error",
+}
+ANSWERED = {
+    "bad_framing",
+    "header_too_large",
+    "truncated_body",
+    "truncated_encoding",
+    "bad_encoding",
+    "unknown_encoding",
+    "body_too_large",
+    "bad_redirect",
+    "redirect_scheme",
+    "redirect_loop",
+    "too_many_redirects",
+    "http_404",
+    "http_500",
+}
 
 
 def test_every_reason_has_been_thought_of() -> None:
