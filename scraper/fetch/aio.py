@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -17,7 +16,7 @@ from yarl import URL
 from scraper.errors import InvalidOption, NotRunning
 from scraper.fetch.address_check import AddressCheck
 from scraper.fetch.body import discard_body, read_body
-from scraper.fetch.connector import Connector, FixedResolver, was_reused
+from scraper.fetch.connector import Connector, Exchange, exchange
 from scraper.fetch.content_type import essence, is_wanted, looks_like_markup
 from scraper.fetch.deadline import TimeLimit
 from scraper.fetch.decoding import ACCEPT_ENCODING
@@ -25,6 +24,7 @@ from scraper.fetch.failures import FOREIGN, failure_of, http_failure
 from scraper.fetch.protocol import Gate, IsNamed
 from scraper.fetch.redirects import CREDENTIALS, REDIRECTS, Hop, hop_to, next_hop
 from scraper.fetch.refused import Refused
+from scraper.fetch.stalls import LoopClock
 from scraper.model import Failure, Request, Response, Skip
 from scraper.options import FetchOptions, available_cpus
 
@@ -77,19 +77,23 @@ class AioFetcher:
         return f"<AioFetcher {state}, at most {self._connections} connections>"
 
     async def __aenter__(self) -> Self:
-        own = {"User-Agent": self._options.user_agent, "Accept": _ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
+        options = self._options
+        own = {"User-Agent": options.user_agent, "Accept": _ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
         headers = CIMultiDict(own)
-        headers.update([pair for pair in self._options.headers.items() if pair not in self._credentials])
+        headers.update([pair for pair in options.headers.items() if pair not in self._credentials])
         # Unpacking is CPU-bound: more threads than CPUs would only take turns.
         self._threads = anyio.CapacityLimiter(available_cpus())
-        self._time_limit = TimeLimit(self._options.timeout_s)
-        self._resolver = FixedResolver(self._options.resolve)
+        self._clock = LoopClock()
+        self._time_limit = TimeLimit(self._options.timeout_s, self._clock)
         self._session = aiohttp.ClientSession(
-            connector=Connector(self._connections, self._resolver, self._check),
+            connector=Connector(
+                self._connections, options.resolve, self._check, self._time_limit, options.connect_timeout_s
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
-            # The attempt has one deadline, over all its redirects; aiohttp counts each request anew.
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._options.connect_timeout_s),
+            # An attempt has one deadline, over all its redirects and in a time of its own; aiohttp counts each request
+            # anew, and the crawl's own waiting too.
+            timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
             max_field_size=_MAX_FIELD_BYTES,
             max_headers=_MAX_FIELDS,
@@ -109,7 +113,7 @@ class AioFetcher:
         if session is not None:
             self._time_limit.close()  # closing a connection does not wake who reads a body from it
             await session.close()
-            await self._resolver.close()
+            self._clock.close()
 
     async def fetch(self, request: Request) -> Response | Failure | Skip:
         """One attempt, redirects included.
@@ -128,13 +132,18 @@ class AioFetcher:
         session = self._session
         if session is None:
             raise NotRunning("the fetcher is not open")
-        started_s = monotonic()
+        clock = self._clock
+        clock.start()
+        under_way = Exchange(clock.now_s())
+        exchange.set(under_way)
         try:
             with self._time_limit:
-                return await self._follow(request, self._first_hop(request), session)
+                return await self._follow(request, self._first_hop(request), session, under_way)
         except FOREIGN as exc:
             error = Refused("closed", "the fetcher was closed meanwhile") if session.closed else exc
-            return failure_of(error, monotonic() - started_s)
+            return failure_of(error, clock.now_s() - under_way.began_s)
+        finally:
+            clock.stop()
 
     def _first_hop(self, request: Request) -> Hop:
         headers = request.headers
@@ -151,13 +160,14 @@ class AioFetcher:
             raise Refused("bad_header", "the method is none that HTTP allows")
         return hop_to(request.url, request.method, headers, request.body)
 
-    async def _follow(self, request: Request, hop: Hop, session: aiohttp.ClientSession) -> Response | Failure | Skip:
+    async def _follow(
+        self, request: Request, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange
+    ) -> Response | Failure | Skip:
         been: set[tuple[str, str]] = set()
         while True:
-            sent_s = monotonic()
-            response = await self._send(hop, session)
+            response = await self._send(hop, session, under_way)
             try:
-                latency_s = monotonic() - sent_s
+                latency_s = self._clock.now_s() - under_way.began_s
                 status = response.status
                 if 200 <= status < 300:
                     return await self._receive(request, hop, response, latency_s)
@@ -181,11 +191,12 @@ class AioFetcher:
             if refusal is not None:
                 return refusal
 
-    async def _send(self, hop: Hop, session: aiohttp.ClientSession) -> aiohttp.ClientResponse:
+    async def _send(self, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange) -> aiohttp.ClientResponse:
         url = _target(hop.url)
         may_repeat = hop.method in _IDEMPOTENT
         while True:
-            was_reused.set(False)
+            under_way.began_s = self._clock.now_s()
+            under_way.was_reused = False
             body = hop.body
             data = io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY_BYTES else body
             try:
@@ -195,7 +206,7 @@ class AioFetcher:
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
                 # A server may close an idle connection at the moment it is used again. Then the request is repeated,
                 # once: RFC 9112 section 9.3.1.
-                if not (may_repeat and was_reused.get()):
+                if not (may_repeat and under_way.was_reused):
                     raise
                 may_repeat = False
             self._gate.left(hop.url)
@@ -209,7 +220,7 @@ class AioFetcher:
         if media_type and not is_wanted(media_type, request.accept):
             await discard_body(response)
             return Skip("content_type", media_type[:80].encode("ascii", "replace").decode())
-        body, wire_bytes = await read_body(response, self._options.max_body_bytes, self._threads)
+        body, wire_bytes = await read_body(response, self._options.max_body_bytes, self._threads, self._time_limit)
         if body and not media_type and not is_wanted("", request.accept) and not looks_like_markup(body):
             return Skip("content_type", "none given, and the body does not begin like HTML or XML")
         return Response(hop.url, response.status, _pairs(response.raw_headers), body, wire_bytes, latency_s)
