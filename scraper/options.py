@@ -99,6 +99,9 @@ class FetchOptions:
         max_redirects: hops that are followed.
         user_agent: what the crawler calls itself.
         headers: sent with every request.
+        cookies: whether cookies are kept, for as long as the crawler is open, and sent back to the sites that set them.
+            Without, every page is what a visitor sees who comes for the first time. Either way, cookies may be given
+            as a header, of a request too; they go before what was kept under the same names.
         resolve: hosts whose address is given here. That alone does not permit a private one.
         addresses: which addresses may be connected to.
     """
@@ -109,6 +112,7 @@ class FetchOptions:
     max_redirects: int = 10
     user_agent: str = DEFAULT_USER_AGENT
     headers: Mapping[str, str] = field(default_factory=dict)
+    cookies: bool = False
     resolve: tuple[Resolve, ...] = ()
     addresses: AddressOptions = AddressOptions()
 

@@ -61,6 +61,7 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
         "--max-body", type=int, default=10_000_000, metavar="BYTES", help="after unpacking (default: 10 MB)"
     )
     group.add_argument("--retries", type=int, default=2, metavar="N", help="attempts after the first (default: 2)")
+    group.add_argument("--cookies", action="store_true", help="keep cookies, and send them back (default: none)")
     group.add_argument(
         "--resolve",
         action="append",
@@ -118,6 +119,7 @@ def fetch_options(parsed: argparse.Namespace) -> FetchOptions:
         timeout_s=parsed.timeout,
         connect_timeout_s=min(parsed.timeout, FetchOptions().connect_timeout_s) if parsed.timeout > 0 else 1.0,
         max_body_bytes=parsed.max_body,
+        cookies=parsed.cookies,
         resolve=tuple(_resolve(text) for text in parsed.resolve),
         addresses=AddressOptions(
             allow_private=parsed.allow_private, allow=tuple(parsed.allow), deny=tuple(parsed.deny)

@@ -18,6 +18,7 @@ from scraper.fetch.address_check import AddressCheck
 from scraper.fetch.body import discard_body, read_body
 from scraper.fetch.connector import Connector, Exchange, exchange
 from scraper.fetch.content_type import essence, is_wanted, looks_like_markup
+from scraper.fetch.cookies import CookieJar
 from scraper.fetch.deadline import TimeLimit
 from scraper.fetch.decoding import ACCEPT_ENCODING
 from scraper.fetch.failures import FOREIGN, failure_of, http_failure
@@ -50,7 +51,7 @@ class AioFetcher:
     """Fetches over HTTP/1.1 with aiohttp.
 
     Args:
-        options: deadlines, caps, headers, fixed addresses, permitted addresses.
+        options: deadlines, caps, headers, cookies, fixed addresses, permitted addresses.
         gate: asked for every redirect hop, and before a request is sent once more.
         connections: in use at once; as many as there are calls of `fetch` at a time.
         is_named: asked for every connection that is used; what it knows may be at a private address. None: every
@@ -71,6 +72,7 @@ class AioFetcher:
         # These go along request by request, so that a redirect can drop them.
         self._credentials = tuple(pair for pair in options.headers.items() if pair[0].lower() in CREDENTIALS)
         self._session: aiohttp.ClientSession | None = None
+        self._cookies: CookieJar | None = None
 
     def __repr__(self) -> str:
         state = "closed" if self._session is None else "open"
@@ -81,6 +83,7 @@ class AioFetcher:
         own = {"User-Agent": options.user_agent, "Accept": _ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
         headers = CIMultiDict(own)
         headers.update([pair for pair in options.headers.items() if pair not in self._credentials])
+        self._cookies = CookieJar() if options.cookies else None
         # Unpacking is CPU-bound: more threads than CPUs would only take turns.
         self._threads = anyio.CapacityLimiter(available_cpus())
         self._clock = LoopClock()
@@ -89,7 +92,7 @@ class AioFetcher:
             connector=Connector(
                 self._connections, options.resolve, self._check, self._time_limit, options.connect_timeout_s
             ),
-            cookie_jar=aiohttp.DummyCookieJar(),
+            cookie_jar=aiohttp.DummyCookieJar(),  # aiohttp's own would send a cookie of Domain=co.uk to all of co.uk
             headers=headers,
             # An attempt has one deadline, over all its redirects and in a time of its own; aiohttp counts each request
             # anew, and the crawl's own waiting too.
@@ -166,6 +169,8 @@ class AioFetcher:
         been: set[tuple[str, str]] = set()
         while True:
             response = await self._send(hop, session, under_way)
+            if self._cookies is not None:
+                self._cookies.take(hop.url, response.headers.getall(hdrs.SET_COOKIE, ()))
             try:
                 latency_s = self._clock.now_s() - under_way.began_s
                 status = response.status
@@ -201,7 +206,7 @@ class AioFetcher:
             data = io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY_BYTES else body
             try:
                 return await session.request(
-                    hop.method, url, headers=hop.headers or None, data=data, allow_redirects=False
+                    hop.method, url, headers=self._headers(hop) or None, data=data, allow_redirects=False
                 )
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
                 # A server may close an idle connection at the moment it is used again. Then the request is repeated,
@@ -212,6 +217,15 @@ class AioFetcher:
             self._gate.left(hop.url)
             with self._time_limit.paused():
                 await self._gate.again(hop.url)
+
+    def _headers(self, hop: Hop) -> tuple[tuple[str, str], ...]:
+        """What a hop carries, and what is its host's alone and so never becomes a part of the hop."""
+        headers = hop.headers
+        if self._cookies is not None:
+            own = "; ".join([value for name, value in headers if name.lower() == "cookie"])
+            if (cookies := self._cookies.header(hop.url, own)) != own:
+                headers = (*(pair for pair in headers if pair[0].lower() != "cookie"), ("Cookie", cookies))
+        return headers
 
     async def _receive(
         self, request: Request, hop: Hop, response: aiohttp.ClientResponse, latency_s: float
