@@ -13,7 +13,7 @@ import scraper
 
 ROOT = Path(scraper.__file__).parent
 STAGES = {"frontier", "fetch", "parse", "offload", "sinks", "metrics", "report"}
-SHARED = {"addresses", "completion", "model", "options", "errors", "urls", "handlers"}
+SHARED = {"addresses", "command_line", "completion", "model", "options", "errors", "urls", "handlers"}
 
 PUBLIC = {
     "AddressOptions",
@@ -37,6 +37,7 @@ PUBLIC = {
     "NotRunning",
     "OffloadOptions",
     "OffloadPool",
+    "OriginOptions",
     "OutputRefused",
     "PaceOptions",
     "Page",
