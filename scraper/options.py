@@ -140,8 +140,9 @@ class FetchOptions:
     """One attempt at getting bytes.
 
     Args:
-        timeout_s: for the whole attempt, redirects included.
-        connect_timeout_s: to open one connection.
+        timeout_s: for the whole attempt, redirects included. What the crawler itself is late by does not count: a busy
+            event loop, and waiting for a redirect's turn, a free connection or a thread.
+        connect_timeout_s: to open one connection; the same does not count.
         max_body_bytes: after unpacking; the packed body may not be larger either.
         max_redirects: hops that are followed.
         user_agent: what the crawler calls itself. Its first word, up to the slash, is the name that robots.txt knows.

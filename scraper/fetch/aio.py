@@ -34,9 +34,10 @@ from scraper.options import FetchOptions, available_cpus
 _ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 # A Content-Security-Policy of more than aiohttp's 8 KB is common on the web. 128 fields of 32 KB are 4 MB, which as
-# many connections as a crawl has may hold at once.
+# many connections as a crawl has may hold for a moment; more than browsers take of a whole header goes no further.
 _MAX_FIELD_BYTES = 32_768
 _MAX_FIELDS = 128
+_MAX_HEADER_BYTES = 262_144
 
 # aiohttp warns of larger bodies that are given as bytes.
 _LARGE_BODY_BYTES = 1_000_000
@@ -145,7 +146,6 @@ class AioFetcher:
         clock = self._clock
         clock.start()
         under_way = Exchange(clock.now_s())
-        exchange.set(under_way)
         try:
             with self._time_limit:
                 return await self._follow(request, self._first_hop(request), session, under_way)
@@ -197,6 +197,8 @@ class AioFetcher:
             try:
                 latency_s = self._clock.now_s() - under_way.began_s
                 status = response.status
+                if sum([len(name) + len(value) for name, value in response.raw_headers]) > _MAX_HEADER_BYTES:
+                    raise Refused("header_too_large", f"the header is larger than the cap of {_MAX_HEADER_BYTES} bytes")
                 if 200 <= status < 300:
                     return await self._receive(request, hop, response, latency_s)
                 await discard_body(response)
@@ -236,6 +238,7 @@ class AioFetcher:
                     headers = (*headers, secret)
         may_repeat = hop.method in _IDEMPOTENT
         while True:
+            exchange.set(under_way)  # each time, because the gate may have fetched something in this task
             under_way.began_s = self._clock.now_s()
             under_way.was_reused = False
             body = hop.body

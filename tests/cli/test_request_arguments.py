@@ -1,12 +1,18 @@
 """What goes along with requests, as options of the command line."""
 
 import argparse
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from scraper.cli import arguments
 from scraper.errors import InvalidOption
 from scraper.options import FetchOptions, OriginOptions
+from tests.fetch.peer import Peer, Step, answer
 
 
 def parsed(*words: str) -> argparse.Namespace:
@@ -107,3 +113,20 @@ def test_who_crawls_matters_to_others_alone(url: str, is_elsewhere: bool) -> Non
 )
 def test_who_is_introduced(words: list[str], is_introduced: bool) -> None:
     assert arguments.is_introduced(parsed(*words)) is is_introduced
+
+
+@pytest.mark.parametrize(
+    ("words", "is_told"), [([], True), (["--contact", "bot@example.org"], False), (["--quiet"], False)]
+)
+async def test_who_crawls_others_is_told_to_introduce_himself(words: list[str], is_told: bool) -> None:
+    async with Peer((Step.ASKED, answer(b"<title>Page</title>")) * 4) as proxy:
+        run = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "scraper", "crawl", "http://example.org/", "--proxy", proxy.url, *words),
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        out, err = await run.communicate()
+    assert run.returncode == 0
+    assert out == b""
+    assert err.count(b"--contact URL|MAIL") == is_told
