@@ -13,7 +13,18 @@ import scraper
 
 ROOT = Path(scraper.__file__).parent
 STAGES = {"frontier", "fetch", "parse", "offload", "sinks", "metrics", "report"}
-SHARED = {"addresses", "completion", "model", "options", "errors", "urls", "url_form", "traps", "handlers"}
+SHARED = {
+    "addresses",
+    "command_line",
+    "completion",
+    "errors",
+    "handlers",
+    "model",
+    "options",
+    "traps",
+    "url_form",
+    "urls",
+}
 
 PUBLIC = {
     "AddressOptions",
@@ -37,6 +48,7 @@ PUBLIC = {
     "NotRunning",
     "OffloadOptions",
     "OffloadPool",
+    "OriginOptions",
     "OutputRefused",
     "PaceOptions",
     "Page",

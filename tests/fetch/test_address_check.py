@@ -12,7 +12,7 @@ import pytest
 
 from fixtures_server import FixtureServer
 from scraper import urls
-from scraper.fetch import AioFetcher, connector
+from scraper.fetch import AioFetcher, names
 from scraper.fetch.address_check import AddressCheck
 from scraper.fetch.connector import Connector
 from scraper.model import Failure, Request, Response, Skip, Stage
@@ -221,7 +221,7 @@ async def test_a_name_is_looked_up_once_for_its_check_and_its_connection(
     internet: Internet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name service that says one thing to the check and another to the connection (DNS rebinding) gains nothing."""
-    monkeypatch.setattr(connector, "_DNS_TTL_S", -1)
+    monkeypatch.setattr(names, "_TTL_S", -1)
     internet.name("flips.test", (PUBLIC,), (PRIVATE,))
     async with Peer(CLOSING) as peer, AioFetcher(FetchOptions(), OPEN_GATE, 4, nothing) as client:
         url = f"http://flips.test:{peer.port}/"
