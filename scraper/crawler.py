@@ -20,7 +20,7 @@ from scraper.frontier import Frontier, MemoryFrontier
 from scraper.frontier.retry import RetryPolicy
 from scraper.handlers import import_under_way, name_of
 from scraper.metrics import LagMeter, LagStatistics, LiveVerdict, Load, Recorder, Snapshot, Statistics, Usage, judge
-from scraper.model import Delivery, Item, Request, Skip, Stage
+from scraper.model import CacheCounts, Delivery, Item, Request, Skip, Stage
 from scraper.offload import OffloadPool
 from scraper.options import (
     PARSERS,
@@ -95,6 +95,9 @@ class Crawler:
         self._offload = _offload(offload, executor, workers)
         self._fetch = fetch
         self._pace = pace or PaceOptions()
+        if isinstance(fetch, FetchOptions) and fetch.cache is not None and fetch.cache.mode == "only":
+            # No site is asked, so there is none to be polite to.
+            self._pace = replace(self._pace, delay_s=0.0, rate_per_s=None, robots=False)
         self._limits = limits or LimitOptions()
         self._state = StateOptions(path=state) if isinstance(state, str | PathLike) else state
         self._stack = AsyncExitStack()
@@ -275,6 +278,8 @@ class _Run:
         on_snapshot: Callable[[Snapshot], None] | None,
     ) -> None:
         self._parsing = parsing
+        self._fetcher = fetcher
+        self._cached_before = _cache_counts(fetcher)
         self._output = output
         self._on_snapshot = on_snapshot
         self._pace = pace
@@ -438,6 +443,7 @@ class _Run:
             verdict=judge(self._load(recorder.steady())),
             series=recorder.series(),
             stopped=self.crawl.stopped,
+            cache=_cache_counts(self._fetcher, since=self._cached_before),
         )
 
     def _load(self, used: Usage) -> Load:
@@ -468,6 +474,11 @@ def _offload(
     if executor is not None or workers is not None:
         raise InvalidOption("offload is a pool, which has its executor and its workers: leave out executor and workers")
     return offload
+
+
+def _cache_counts(fetcher: Fetcher, since: CacheCounts | None = None) -> CacheCounts | None:
+    counts = fetcher.cache_counts if isinstance(fetcher, AioFetcher) else None
+    return counts if counts is None or since is None else counts.since(since)
 
 
 def _request(seed: Seed) -> Request:

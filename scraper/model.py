@@ -213,7 +213,7 @@ class Response(NamedTuple):
         headers: of the last hop.
         body: unpacked bytes.
         wire_bytes: body bytes as they came over the network.
-        latency_s: from the request to the end of its header, of the last hop.
+        latency_s: from the request to the end of its header, of the last hop; None if the cache gave it.
     """
 
     url: str
@@ -221,7 +221,7 @@ class Response(NamedTuple):
     headers: tuple[tuple[str, str], ...]
     body: bytes
     wire_bytes: int
-    latency_s: float
+    latency_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +251,32 @@ class Skip:
 
     reason: str
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheCounts:
+    """What a cache did. Redirects count as answers of their own.
+
+    Args:
+        replayed: answers that were given without asking a site.
+        revalidated: answers that were given after the site had said that they still hold.
+        stored: answers that were new.
+        trouble: what went wrong with the file, in a sentence; None if nothing did.
+    """
+
+    replayed: int = 0
+    revalidated: int = 0
+    stored: int = 0
+    trouble: str | None = None
+
+    def since(self, earlier: CacheCounts) -> CacheCounts:
+        """What was added since then."""
+        return CacheCounts(
+            self.replayed - earlier.replayed,
+            self.revalidated - earlier.revalidated,
+            self.stored - earlier.stored,
+            self.trouble,
+        )
 
 
 class Extraction(NamedTuple):

@@ -15,11 +15,13 @@ ParserName = Literal["lxml", "lexbor", "html.parser", "bs4"]
 ExecutorName = Literal["auto", "inline", "thread", "process", "interpreter"]
 ScopeName = Literal["prefix", "host", "domain", "any"]
 SynchronousName = Literal["normal", "full"]
+CacheModeName = Literal["replay", "revalidate", "only"]
 
 PARSERS: tuple[ParserName, ...] = get_args(ParserName)
 EXECUTORS: tuple[ExecutorName, ...] = get_args(ExecutorName)
 SCOPES: tuple[ScopeName, ...] = get_args(ScopeName)
 SYNCHRONOUS: tuple[SynchronousName, ...] = get_args(SynchronousName)
+CACHE_MODES: tuple[CacheModeName, ...] = get_args(CacheModeName)
 
 DEFAULT_USER_AGENT = "scraper/0.1 (Python asyncio crawler)"
 
@@ -89,6 +91,32 @@ class AddressOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheOptions:
+    """Answers that are kept in a file, so that a site is not asked for them again.
+
+    Only answers without credentials are kept: a request with an Authorization or a Cookie passes the cache by.
+
+    Args:
+        path: of the file; made where there is none. Several crawlers may share it.
+        mode: `replay` gives what is there, however old, and fetches and keeps the rest: a handler can be developed
+            while the site is asked for each page once. `revalidate` is for crawls that come again: it keeps what RFC
+            9111 lets a browser's cache keep, and asks the site whether what is stale still holds. `only` asks no site
+            at all, so what is not there fails as `not_cached`.
+        max_bytes: what the file may grow to; then what was not used for longest makes room. None is no bound.
+    """
+
+    path: str | os.PathLike[str]
+    mode: CacheModeName = "replay"
+    max_bytes: int | None = 10_000_000_000
+
+    def __post_init__(self) -> None:
+        check_choice("cache-mode", self.mode, CACHE_MODES)
+        check_positive("cache max-bytes", self.max_bytes)
+        if not os.fspath(self.path):
+            raise InvalidOption("cache has no path: name a file")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FetchOptions:
     """One attempt at getting bytes.
 
@@ -101,6 +129,7 @@ class FetchOptions:
         headers: sent with every request.
         resolve: hosts whose address is given here. That alone does not permit a private one.
         addresses: which addresses may be connected to.
+        cache: answers that are kept; None keeps none.
     """
 
     timeout_s: float = 30.0
@@ -111,6 +140,7 @@ class FetchOptions:
     headers: Mapping[str, str] = field(default_factory=dict)
     resolve: tuple[Resolve, ...] = ()
     addresses: AddressOptions = AddressOptions()
+    cache: CacheOptions | None = None
 
     def __post_init__(self) -> None:
         check_positive("timeout", self.timeout_s)

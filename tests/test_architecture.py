@@ -18,6 +18,8 @@ SHARED = {"addresses", "completion", "model", "options", "errors", "urls", "hand
 PUBLIC = {
     "AddressOptions",
     "AioFetcher",
+    "CacheOptions",
+    "CacheRefused",
     "Crawler",
     "CsvSink",
     "Failure",

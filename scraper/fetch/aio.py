@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from functools import partial
 from time import monotonic
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,7 @@ from yarl import URL
 from scraper.errors import InvalidOption, NotRunning
 from scraper.fetch.address_check import AddressCheck
 from scraper.fetch.body import discard_body, read_body
+from scraper.fetch.cache import Answer, HopCache, Pairs
 from scraper.fetch.connector import Connector, FixedResolver, was_reused
 from scraper.fetch.content_type import essence, is_wanted, looks_like_markup
 from scraper.fetch.deadline import TimeLimit
@@ -25,7 +27,7 @@ from scraper.fetch.failures import FOREIGN, failure_of, http_failure
 from scraper.fetch.protocol import Gate, IsNamed
 from scraper.fetch.redirects import CREDENTIALS, REDIRECTS, Hop, hop_to, next_hop
 from scraper.fetch.refused import Refused
-from scraper.model import Failure, Request, Response, Skip
+from scraper.model import CacheCounts, Failure, Request, Response, Skip
 from scraper.options import FetchOptions, available_cpus
 
 _ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -71,6 +73,12 @@ class AioFetcher:
         # These go along request by request, so that a redirect can drop them.
         self._credentials = tuple(pair for pair in options.headers.items() if pair[0].lower() in CREDENTIALS)
         self._session: aiohttp.ClientSession | None = None
+        self._cache: HopCache | None = None
+
+    @property
+    def cache_counts(self) -> CacheCounts | None:
+        """What the cache did since the fetcher was opened; None without one."""
+        return None if self._cache is None else self._cache.counts
 
     def __repr__(self) -> str:
         state = "closed" if self._session is None else "open"
@@ -80,6 +88,9 @@ class AioFetcher:
         own = {"User-Agent": self._options.user_agent, "Accept": _ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
         headers = CIMultiDict(own)
         headers.update([pair for pair in self._options.headers.items() if pair not in self._credentials])
+        if self._options.cache is not None:
+            self._cache = HopCache(self._options.cache, headers, self._options.max_body_bytes)
+            await self._cache.open()
         # Unpacking is CPU-bound: more threads than CPUs would only take turns.
         self._threads = anyio.CapacityLimiter(available_cpus())
         self._time_limit = TimeLimit(self._options.timeout_s)
@@ -110,6 +121,8 @@ class AioFetcher:
             self._time_limit.close()  # closing a connection does not wake who reads a body from it
             await session.close()
             await self._resolver.close()
+            if self._cache is not None:
+                await self._cache.aclose()
 
     async def fetch(self, request: Request) -> Response | Failure | Skip:
         """One attempt, redirects included.
@@ -153,22 +166,16 @@ class AioFetcher:
     async def _follow(self, request: Request, hop: Hop, session: aiohttp.ClientSession) -> Response | Failure | Skip:
         been: set[tuple[str, str]] = set()
         while True:
-            sent_s = monotonic()
-            response = await self._send(hop, session)
-            try:
-                latency_s = monotonic() - sent_s
-                status = response.status
-                if 200 <= status < 300:
-                    return await self._receive(request, hop, response, latency_s)
-                await discard_body(response)
-            finally:
-                if not response.closed:  # it is, once the body was read to its end
-                    response.close()
+            answer = await self._answer(request, hop, session)
+            if isinstance(answer, Failure):
+                return answer
+            status = answer.status
+            if 200 <= status < 300:
+                return _received(request, hop, answer)
             if status not in REDIRECTS:
-                retry_after = response.headers.get(hdrs.RETRY_AFTER)
-                return http_failure(status, response.reason or "", retry_after, latency_s)
+                return http_failure(status, answer.phrase, _first(answer.headers, "retry-after"), answer.latency_s)
             been.add((hop.method, hop.url))
-            hop = next_hop(hop, status, response.headers.get(hdrs.LOCATION))
+            hop = next_hop(hop, status, answer.location)
             if (hop.method, hop.url) in been:
                 raise Refused("redirect_loop", f"redirected to {hop.url} again")
             if len(been) > self._options.max_redirects:
@@ -194,17 +201,45 @@ class AioFetcher:
                     raise
                 may_repeat = False
 
-    async def _receive(
-        self, request: Request, hop: Hop, response: aiohttp.ClientResponse, latency_s: float
-    ) -> Response | Skip:
-        media_type = essence(response.headers.get(hdrs.CONTENT_TYPE, ""))
-        if media_type and not is_wanted(media_type, request.accept):
-            await discard_body(response)
-            return Skip("content_type", media_type[:80].encode("ascii", "replace").decode())
-        body, wire_bytes = await read_body(response, self._options.max_body_bytes, self._threads)
-        if body and not media_type and not is_wanted("", request.accept) and not looks_like_markup(body):
-            return Skip("content_type", "none given, and the body does not begin like HTML or XML")
-        return Response(hop.url, response.status, _pairs(response.raw_headers), body, wire_bytes, latency_s)
+    async def _answer(self, request: Request, hop: Hop, session: aiohttp.ClientSession) -> Answer | Failure:
+        """From the cache or the network."""
+        ask = partial(self._ask, request, session)
+        if self._cache is None:
+            return await ask(hop)
+        return await self._cache.answer(hop, partial(_is_read, request), ask)
+
+    async def _ask(self, request: Request, session: aiohttp.ClientSession, hop: Hop) -> Answer:
+        sent_s = monotonic()
+        response = await self._send(hop, session)
+        try:
+            latency_s = monotonic() - sent_s
+            status, headers = response.status, _pairs(response.raw_headers)
+            body, wire_bytes = None, 0
+            if 200 <= status < 300 and _is_read(request, headers):
+                body, wire_bytes = await read_body(response, self._options.max_body_bytes, self._threads)
+            else:
+                await discard_body(response)
+        finally:
+            if not response.closed:  # it is, once the body was read to its end
+                response.close()
+        location = response.headers.get(hdrs.LOCATION)
+        return Answer(status, response.reason or "", headers, location, body, wire_bytes, latency_s)
+
+
+def _is_read(request: Request, headers: Pairs) -> bool:
+    """Whether the body of a page with such headers is read; where they name no type, it decides itself."""
+    media_type = essence(_first(headers, "content-type") or "")
+    return not media_type or is_wanted(media_type, request.accept)
+
+
+def _received(request: Request, hop: Hop, answer: Answer) -> Response | Skip:
+    media_type = essence(_first(answer.headers, "content-type") or "")
+    body = answer.body
+    if body is None or (media_type and not is_wanted(media_type, request.accept)):
+        return Skip("content_type", media_type[:80].encode("ascii", "replace").decode())
+    if body and not media_type and not is_wanted("", request.accept) and not looks_like_markup(body):
+        return Skip("content_type", "none given, and the body does not begin like HTML or XML")
+    return Response(hop.url, answer.status, answer.headers, body, answer.wire_bytes, answer.latency_s)
 
 
 def _target(url: str) -> URL:
@@ -217,7 +252,7 @@ def _target(url: str) -> URL:
     raise Refused("bad_url", "the URL is not one of http or https with a host and a port")
 
 
-def _pairs(raw: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
+def _pairs(raw: tuple[tuple[bytes, bytes], ...]) -> Pairs:
     """Header fields as text: UTF-8 where it is that, Latin-1 as it once was (RFC 9110 section 5.5)."""
     try:
         return tuple([(name.decode(), value.decode()) for name, value in raw])
@@ -225,7 +260,11 @@ def _pairs(raw: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
         return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
 
 
-def _has(headers: tuple[tuple[str, str], ...], wanted: str) -> bool:
+def _first(headers: Pairs, wanted: str) -> str | None:
+    return next((value for name, value in headers if name.lower() == wanted), None)
+
+
+def _has(headers: Pairs, wanted: str) -> bool:
     return any(name.lower() == wanted.lower() for name, _ in headers)
 
 

@@ -91,6 +91,7 @@ async def test_a_good_answer_comes_through_whole(site: FixtureServer, path: str)
     assert got.status == 200
     assert b"<title>" in got.body
     assert got.body.rstrip().endswith(b"</html>")
+    assert got.latency_s
     assert got.latency_s > 0
 
 
