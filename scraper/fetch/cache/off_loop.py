@@ -103,18 +103,19 @@ def _serve(
     file: CacheFile, reads: Sequence[Callable[[CacheFile], Any]], writes: Sequence[Callable[[CacheFile], None]]
 ) -> tuple[list[tuple[Any, Exception | None]], sqlite3.Error | None]:
     """In the thread: what each read gave or raised, and what the transaction failed of."""
-    results: list[tuple[Any, Exception | None]] = []
-    for read in reads:
-        try:
-            results.append((read(file), None))
-        except (sqlite3.Error, Damaged, Refused) as error:
-            results.append((None, error))
-    if writes:
+    failure: sqlite3.Error | None = None
+    if writes:  # before the reads, so that they find what was stored
         try:
             with file.transaction():
                 for write in writes:
                     write(file)
                 file.make_room()
         except sqlite3.Error as error:
-            return results, error
-    return results, None
+            failure = error
+    results: list[tuple[Any, Exception | None]] = []
+    for read in reads:
+        try:
+            results.append((read(file), None))
+        except (sqlite3.Error, Damaged, Refused) as error:
+            results.append((None, error))
+    return results, failure
