@@ -15,7 +15,7 @@ from typing import Any, Self, cast
 from scraper import urls
 from scraper.crawl import Crawl
 from scraper.errors import HandlerNotImportable, InvalidOption, NotRunning, StateInDoubt, UsageError, WorkerStartFailed
-from scraper.fetch import AioFetcher, Fetcher
+from scraper.fetch import AioFetcher, Fetcher, OpenGate
 from scraper.frontier import Frontier, MemoryFrontier
 from scraper.frontier.retry import RetryPolicy
 from scraper.handlers import import_under_way, name_of
@@ -128,7 +128,9 @@ class Crawler:
             if fetcher is None or isinstance(fetcher, FetchOptions):
                 options = fetcher or FetchOptions()
                 connections = self._pace.concurrency
-                fetcher = await stack.enter_async_context(AioFetcher(options, self._gate, connections, self._is_named))
+                fetcher = await stack.enter_async_context(
+                    AioFetcher(options, _ScopeGate(self._admit_hop), connections, self._is_named)
+                )
             stack.push_async_callback(self._end_streams)
             self._pool, self._fetcher = pool, fetcher
             self._stack = stack.pop_all()
@@ -256,11 +258,21 @@ class Crawler:
         """Numbers of the crawl that runs or ran last, also when it ended with an error; None before the first."""
         return self._run.statistics() if self._run is not None else None
 
-    def _gate(self, request: Request, hop_url: str) -> Skip | None:
+    def _admit_hop(self, request: Request, hop_url: str) -> Skip | None:
         return self._run.admit_hop(request, hop_url) if self._run is not None else None
 
     def _is_named(self, host_port: str) -> bool:
         return self._run is not None and self._run.is_named(host_port)
+
+
+class _ScopeGate(OpenGate):
+    """Asks for the scope of every redirect."""
+
+    def __init__(self, admit: Callable[[Request, str], Skip | None]) -> None:
+        self._admit = admit
+
+    async def hop(self, request: Request, url: str) -> Skip | None:
+        return self._admit(request, url)
 
 
 class _Run:

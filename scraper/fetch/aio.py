@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from functools import partial
-from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -19,7 +18,7 @@ from scraper.errors import InvalidOption, NotRunning
 from scraper.fetch.address_check import AddressCheck
 from scraper.fetch.body import discard_body, read_body
 from scraper.fetch.cache import Answer, HopCache, Pairs
-from scraper.fetch.connector import Connector, FixedResolver, was_reused
+from scraper.fetch.connector import Connector, Exchange, exchange
 from scraper.fetch.content_type import essence, is_wanted, looks_like_markup
 from scraper.fetch.deadline import TimeLimit
 from scraper.fetch.decoding import ACCEPT_ENCODING
@@ -27,6 +26,7 @@ from scraper.fetch.failures import FOREIGN, failure_of, http_failure
 from scraper.fetch.protocol import Gate, IsNamed
 from scraper.fetch.redirects import CREDENTIALS, REDIRECTS, Hop, hop_to, next_hop
 from scraper.fetch.refused import Refused
+from scraper.fetch.stalls import LoopClock
 from scraper.model import CacheCounts, Failure, Request, Response, Skip
 from scraper.options import FetchOptions, available_cpus
 
@@ -53,7 +53,7 @@ class AioFetcher:
 
     Args:
         options: deadlines, caps, headers, fixed addresses, permitted addresses.
-        gate: asked for every redirect hop.
+        gate: asked for every redirect hop, and before a request is sent once more.
         connections: in use at once; as many as there are calls of `fetch` at a time.
         is_named: asked for every connection that is used; what it knows may be at a private address. None: every
             host and port counts as named, and only `options.addresses.deny` refuses.
@@ -85,22 +85,26 @@ class AioFetcher:
         return f"<AioFetcher {state}, at most {self._connections} connections>"
 
     async def __aenter__(self) -> Self:
-        own = {"User-Agent": self._options.user_agent, "Accept": _ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
+        options = self._options
+        own = {"User-Agent": options.user_agent, "Accept": _ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
         headers = CIMultiDict(own)
-        headers.update([pair for pair in self._options.headers.items() if pair not in self._credentials])
-        if self._options.cache is not None:
-            self._cache = HopCache(self._options.cache, headers, self._options.max_body_bytes)
+        headers.update([pair for pair in options.headers.items() if pair not in self._credentials])
+        if options.cache is not None:
+            self._cache = HopCache(options.cache, headers, options.max_body_bytes)
             await self._cache.open()
         # Unpacking is CPU-bound: more threads than CPUs would only take turns.
         self._threads = anyio.CapacityLimiter(available_cpus())
-        self._time_limit = TimeLimit(self._options.timeout_s)
-        self._resolver = FixedResolver(self._options.resolve)
+        self._clock = LoopClock()
+        self._time_limit = TimeLimit(self._options.timeout_s, self._clock)
         self._session = aiohttp.ClientSession(
-            connector=Connector(self._connections, self._resolver, self._check),
+            connector=Connector(
+                self._connections, options.resolve, self._check, self._time_limit, options.connect_timeout_s
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=headers,
-            # The attempt has one deadline, over all its redirects; aiohttp counts each request anew.
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._options.connect_timeout_s),
+            # An attempt has one deadline, over all its redirects and in a time of its own; aiohttp counts each request
+            # anew, and the crawl's own waiting too.
+            timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
             max_field_size=_MAX_FIELD_BYTES,
             max_headers=_MAX_FIELDS,
@@ -120,7 +124,7 @@ class AioFetcher:
         if session is not None:
             self._time_limit.close()  # closing a connection does not wake who reads a body from it
             await session.close()
-            await self._resolver.close()
+            self._clock.close()
             if self._cache is not None:
                 await self._cache.aclose()
 
@@ -132,7 +136,8 @@ class AioFetcher:
 
         Returns:
             The unpacked answer if its status is in 2xx and the request wants its content type. A Skip of reason
-            `content_type`, or the gate's own. Otherwise a Failure of a reason in `scraper.fetch.failures`.
+            `content_type`, or what the gate refused with. Otherwise a Failure of a reason in
+            `scraper.fetch.failures`.
 
         Raises:
             NotRunning: outside of `async with`.
@@ -140,13 +145,18 @@ class AioFetcher:
         session = self._session
         if session is None:
             raise NotRunning("the fetcher is not open")
-        started_s = monotonic()
+        clock = self._clock
+        clock.start()
+        under_way = Exchange(clock.now_s())
+        exchange.set(under_way)
         try:
             with self._time_limit:
-                return await self._follow(request, self._first_hop(request), session)
+                return await self._follow(request, self._first_hop(request), session, under_way)
         except FOREIGN as exc:
             error = Refused("closed", "the fetcher was closed meanwhile") if session.closed else exc
-            return failure_of(error, monotonic() - started_s)
+            return failure_of(error, clock.now_s() - under_way.began_s)
+        finally:
+            clock.stop()
 
     def _first_hop(self, request: Request) -> Hop:
         headers = request.headers
@@ -163,10 +173,12 @@ class AioFetcher:
             raise Refused("bad_header", "the method is none that HTTP allows")
         return hop_to(request.url, request.method, headers, request.body)
 
-    async def _follow(self, request: Request, hop: Hop, session: aiohttp.ClientSession) -> Response | Failure | Skip:
+    async def _follow(
+        self, request: Request, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange
+    ) -> Response | Failure | Skip:
         been: set[tuple[str, str]] = set()
         while True:
-            answer = await self._answer(request, hop, session)
+            answer = await self._answer(request, hop, session, under_way)
             if isinstance(answer, Failure):
                 return answer
             status = answer.status
@@ -174,20 +186,25 @@ class AioFetcher:
                 return _received(request, hop, answer)
             if status not in REDIRECTS:
                 return http_failure(status, answer.phrase, _first(answer.headers, "retry-after"), answer.latency_s)
-            been.add((hop.method, hop.url))
+            left_url = hop.url
+            been.add((hop.method, left_url))
             hop = next_hop(hop, status, answer.location)
             if (hop.method, hop.url) in been:
                 raise Refused("redirect_loop", f"redirected to {hop.url} again")
             if len(been) > self._options.max_redirects:
                 raise Refused("too_many_redirects", f"more than {self._options.max_redirects} redirects")
-            if (skip := self._gate(request, hop.url)) is not None:
-                return skip
+            self._gate.left(left_url)
+            with self._time_limit.paused():
+                refusal = await self._gate.hop(request, hop.url)
+            if refusal is not None:
+                return refusal
 
-    async def _send(self, hop: Hop, session: aiohttp.ClientSession) -> aiohttp.ClientResponse:
+    async def _send(self, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange) -> aiohttp.ClientResponse:
         url = _target(hop.url)
         may_repeat = hop.method in _IDEMPOTENT
         while True:
-            was_reused.set(False)
+            under_way.began_s = self._clock.now_s()
+            under_way.was_reused = False
             body = hop.body
             data = io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY_BYTES else body
             try:
@@ -197,26 +214,32 @@ class AioFetcher:
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
                 # A server may close an idle connection at the moment it is used again. Then the request is repeated,
                 # once: RFC 9112 section 9.3.1.
-                if not (may_repeat and was_reused.get()):
+                if not (may_repeat and under_way.was_reused):
                     raise
                 may_repeat = False
+            self._gate.left(hop.url)
+            with self._time_limit.paused():
+                await self._gate.again(hop.url)
 
-    async def _answer(self, request: Request, hop: Hop, session: aiohttp.ClientSession) -> Answer | Failure:
+    async def _answer(
+        self, request: Request, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange
+    ) -> Answer | Failure:
         """From the cache or the network."""
-        ask = partial(self._ask, request, session)
+        ask = partial(self._ask, request, session, under_way)
         if self._cache is None:
             return await ask(hop)
         return await self._cache.answer(hop, partial(_is_read, request), ask)
 
-    async def _ask(self, request: Request, session: aiohttp.ClientSession, hop: Hop) -> Answer:
-        sent_s = monotonic()
-        response = await self._send(hop, session)
+    async def _ask(self, request: Request, session: aiohttp.ClientSession, under_way: Exchange, hop: Hop) -> Answer:
+        response = await self._send(hop, session, under_way)
         try:
-            latency_s = monotonic() - sent_s
+            latency_s = self._clock.now_s() - under_way.began_s
             status, headers = response.status, _pairs(response.raw_headers)
             body, wire_bytes = None, 0
             if 200 <= status < 300 and _is_read(request, headers):
-                body, wire_bytes = await read_body(response, self._options.max_body_bytes, self._threads)
+                body, wire_bytes = await read_body(
+                    response, self._options.max_body_bytes, self._threads, self._time_limit
+                )
             else:
                 await discard_body(response)
         finally:
