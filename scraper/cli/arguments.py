@@ -50,7 +50,6 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     """Adds what bounds a crawl."""
     group = parser.add_argument_group("limits")
     group.add_argument("--concurrency", type=int, default=32, metavar="N", help="requests under way (default: 32)")
-    group.add_argument("--per-host", type=int, default=8, metavar="N", help="of these to one host (default: 8)")
     group.add_argument(
         "--max-pages", type=int, metavar="N", help="stop after N pages that are done or failed, over all runs"
     )
@@ -61,7 +60,6 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-body", type=int, default=10_000_000, metavar="BYTES", help="after unpacking (default: 10 MB)"
     )
-    group.add_argument("--retries", type=int, default=2, metavar="N", help="attempts after the first (default: 2)")
     group.add_argument(
         "--resolve",
         action="append",
@@ -77,6 +75,34 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--deny", action="append", default=[], metavar="NETWORK|HOST", help="connect to none of these, whatever allows"
+    )
+
+
+def add_pace(parser: argparse.ArgumentParser) -> None:
+    """Adds what a crawl keeps to on every site."""
+    pace = PaceOptions()
+    group = parser.add_argument_group("pace")
+    group.add_argument(
+        "--per-host", type=int, default=8, metavar="N", help="requests under way to one host (default: 8)"
+    )
+    group.add_argument(
+        "--delay",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="between two requests to a host, one at a time (default: 0)",
+    )
+    group.add_argument("--rate", type=float, metavar="N", help="start at most N requests a second in all")
+    group.add_argument("--no-robots", action="store_true", help="neither ask for robots.txt nor keep to it")
+    group.add_argument(
+        "--retries", type=int, default=pace.retries, metavar="N", help="attempts after the first (default: 2)"
+    )
+    group.add_argument(
+        "--host-patience",
+        type=float,
+        default=pace.host_patience_s,
+        metavar="S",
+        help=f"pages of a host that is out of reach wait for so long, then fail (default: {pace.host_patience_s:g})",
     )
 
 
@@ -157,7 +183,15 @@ def offload_options(parsed: argparse.Namespace) -> OffloadOptions:
 
 
 def pace_options(parsed: argparse.Namespace) -> PaceOptions:
-    return PaceOptions(concurrency=parsed.concurrency, per_host=parsed.per_host, retries=parsed.retries)
+    return PaceOptions(
+        concurrency=parsed.concurrency,
+        per_host=parsed.per_host,
+        delay_s=parsed.delay,
+        rate_per_s=parsed.rate,
+        robots=not parsed.no_robots,
+        retries=parsed.retries,
+        host_patience_s=parsed.host_patience,
+    )
 
 
 def limit_options(parsed: argparse.Namespace) -> LimitOptions:

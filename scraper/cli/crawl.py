@@ -42,6 +42,7 @@ def add_command(commands: Any) -> None:
     )
     arguments.add_strategy(parser)
     arguments.add_limits(parser)
+    arguments.add_pace(parser)
     arguments.add_state(parser)
     arguments.add_cache(parser)
     group = parser.add_argument_group("outputs")
@@ -114,7 +115,7 @@ class _Command:
         self._listing = None
         if parsed.sitemap:
             sites = seeds or (() if before is None else before.seeds)
-            self._listing = SiteListing(sites, fetch=arguments.fetch_options(parsed))
+            self._listing = SiteListing(sites, fetch=crawler.beside)
         self._first_failures = FirstFailures()
         self._console = console_for(sys.stderr, is_quiet=parsed.quiet)
 

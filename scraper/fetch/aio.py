@@ -90,7 +90,7 @@ class AioFetcher:
         headers = CIMultiDict(own)
         headers.update([pair for pair in options.headers.items() if pair not in self._credentials])
         if options.cache is not None:
-            self._cache = HopCache(options.cache, headers, options.max_body_bytes)
+            self._cache = HopCache(options.cache, headers)
             await self._cache.open()
         # Unpacking is CPU-bound: more threads than CPUs would only take turns.
         self._threads = anyio.CapacityLimiter(available_cpus())
@@ -128,11 +128,12 @@ class AioFetcher:
             if self._cache is not None:
                 await self._cache.aclose()
 
-    async def fetch(self, request: Request) -> Response | Failure | Skip:
+    async def fetch(self, request: Request, *, max_body_bytes: int | None = None) -> Response | Failure | Skip:
         """One attempt, redirects included.
 
         Args:
             request: its URL in canonical form; a user and password in it become basic authentication.
+            max_body_bytes: another cap than that of the options.
 
         Returns:
             The unpacked answer if its status is in 2xx and the request wants its content type. A Skip of reason
@@ -151,7 +152,8 @@ class AioFetcher:
         exchange.set(under_way)
         try:
             with self._time_limit:
-                return await self._follow(request, self._first_hop(request), session, under_way)
+                max_bytes = self._options.max_body_bytes if max_body_bytes is None else max_body_bytes
+                return await self._follow(request, self._first_hop(request), session, under_way, max_bytes)
         except FOREIGN as exc:
             error = Refused("closed", "the fetcher was closed meanwhile") if session.closed else exc
             return failure_of(error, clock.now_s() - under_way.began_s)
@@ -174,11 +176,11 @@ class AioFetcher:
         return hop_to(request.url, request.method, headers, request.body)
 
     async def _follow(
-        self, request: Request, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange
+        self, request: Request, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange, max_bytes: int
     ) -> Response | Failure | Skip:
         been: set[tuple[str, str]] = set()
         while True:
-            answer = await self._answer(request, hop, session, under_way)
+            answer = await self._answer(request, hop, session, under_way, max_bytes)
             if isinstance(answer, Failure):
                 return answer
             status = answer.status
@@ -222,24 +224,24 @@ class AioFetcher:
                 await self._gate.again(hop.url)
 
     async def _answer(
-        self, request: Request, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange
+        self, request: Request, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange, max_bytes: int
     ) -> Answer | Failure:
         """From the cache or the network."""
-        ask = partial(self._ask, request, session, under_way)
+        ask = partial(self._ask, request, session, under_way, max_bytes)
         if self._cache is None:
             return await ask(hop)
-        return await self._cache.answer(hop, partial(_is_read, request), ask)
+        return await self._cache.answer(hop, partial(_is_read, request), ask, max_bytes)
 
-    async def _ask(self, request: Request, session: aiohttp.ClientSession, under_way: Exchange, hop: Hop) -> Answer:
+    async def _ask(
+        self, request: Request, session: aiohttp.ClientSession, under_way: Exchange, max_bytes: int, hop: Hop
+    ) -> Answer:
         response = await self._send(hop, session, under_way)
         try:
             latency_s = self._clock.now_s() - under_way.began_s
             status, headers = response.status, _pairs(response.raw_headers)
             body, wire_bytes = None, 0
             if 200 <= status < 300 and _is_read(request, headers):
-                body, wire_bytes = await read_body(
-                    response, self._options.max_body_bytes, self._threads, self._time_limit
-                )
+                body, wire_bytes = await read_body(response, max_bytes, self._threads, self._time_limit)
             else:
                 await discard_body(response)
         finally:

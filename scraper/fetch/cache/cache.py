@@ -47,7 +47,6 @@ class HopCache:
     Args:
         options: the file, and the mode.
         sent: headers that go along with every request.
-        max_body_bytes: a larger body is refused, as it would be on the network.
         now_s: seconds since the epoch.
     """
 
@@ -55,12 +54,10 @@ class HopCache:
         self,
         options: CacheOptions,
         sent: Mapping[str, str],
-        max_body_bytes: int,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         self._mode = options.mode
         self._sent = {name.lower(): value for name, value in sent.items()}
-        self._max_body_bytes = max_body_bytes
         self._now_s = now_s
         self._file = CacheFile(options.path, options.max_bytes)
         self._off_loop = OffLoop(self._file, self._cannot_store)
@@ -89,7 +86,11 @@ class HopCache:
         await self._off_loop.aclose()
 
     async def answer(
-        self, hop: Hop, reads: Callable[[Pairs], bool], ask: Callable[[Hop], Awaitable[Answer]]
+        self,
+        hop: Hop,
+        reads: Callable[[Pairs], bool],
+        ask: Callable[[Hop], Awaitable[Answer]],
+        max_body_bytes: int,
     ) -> Answer | Failure:
         """The answer to a hop, stored or new.
 
@@ -97,6 +98,7 @@ class HopCache:
             hop: what is asked.
             reads: whether the body of a page with such headers is wanted; without it only its headers are stored.
             ask: asks the network.
+            max_body_bytes: a larger body is refused, as it would be on the network.
 
         Returns:
             The answer, or the failure `not_cached`.
@@ -109,7 +111,7 @@ class HopCache:
             return await self._past(hop, ask)
         sent = {**self._sent, **sent}
         request = _digest(hop)
-        kept = await self._find(request, sent)
+        kept = await self._find(request, sent, max_body_bytes)
         if kept is not None and _lacks_its_body(kept.answer, reads):
             kept = None
         if self._mode == "only" and kept is None:
@@ -144,9 +146,9 @@ class HopCache:
                 await self._off_loop.write(lambda file, old=old: file.forget(old))  # type: ignore[misc]
         return answer
 
-    async def _find(self, request: bytes, sent: Mapping[str, str]) -> Kept | None:
+    async def _find(self, request: bytes, sent: Mapping[str, str], max_body_bytes: int) -> Kept | None:
         try:
-            return await self._off_loop.read(lambda file: file.find(request, sent, self._max_body_bytes))
+            return await self._off_loop.read(lambda file: file.find(request, sent, max_body_bytes))
         except Damaged as damage:
             number = damage.number
             if self._is_storing:
