@@ -155,10 +155,9 @@ def _cache(stats: Mapping[str, Any]) -> list[Text]:
     cache = stats.get("cache")
     if not cache:
         return []
-    replayed, revalidated = figures.plural(cache["replayed"], "answer"), figures.count(cache["revalidated"])
-    lines = [
-        Text(f"From the cache: {replayed}; {revalidated} more after asking, {figures.count(cache['stored'])} new.")
-    ]
+    replayed = figures.plural(cache["replayed"], "answer")
+    confirmed, stored = figures.count(cache["revalidated"]), figures.count(cache["stored"])
+    lines = [Text(f"From the cache: {replayed}, and {confirmed} that the site confirmed; {stored} new.")]
     if cache["trouble"]:
         lines.append(Text(_cut(cache["trouble"]), style="yellow"))
     return lines

@@ -19,7 +19,7 @@ def test_a_handler_is_developed_without_touching_the_site(fixture_server: StartS
     assert first.returncode == 0
     urls = {item["url"] for item in read_lines(output)}
     assert urls == site.urls()
-    assert "From the cache: 0 answers; 0 more after asking, " in first.stderr
+    assert "From the cache: 0 answers, and 0 that the site confirmed; " in first.stderr
     site.reset_blocking()
     for more in ([], ["--cache-mode", "only"]):
         again = scraper("crawl", site.url, "--cache", cache, "--output", output, "--stats", stats, *more)
@@ -28,7 +28,7 @@ def test_a_handler_is_developed_without_touching_the_site(fixture_server: StartS
         told = json.loads(stats.read_text())["cache"]
         assert told["replayed"] >= len(urls)
         assert (told["stored"], told["trouble"]) == (0, None)
-        assert f"From the cache: {told['replayed']} answers; 0 more after asking, 0 new." in again.stderr
+        assert f"From the cache: {told['replayed']} answers, and 0 that the site confirmed; 0 new." in again.stderr
     assert site.access_log_blocking() == []
 
 
