@@ -127,6 +127,9 @@ class FetchOptions:
         max_redirects: hops that are followed.
         user_agent: what the crawler calls itself.
         headers: sent with every request.
+        cookies: whether cookies are kept, for as long as the crawler is open, and sent back to the sites that set them.
+            Without, every page is what a visitor sees who comes for the first time. Either way, cookies may be given
+            as a header, of a request too; they go before what was kept under the same names.
         resolve: hosts whose address is given here. That alone does not permit a private one.
         addresses: which addresses may be connected to.
         cache: answers that are kept; None keeps none.
@@ -138,6 +141,7 @@ class FetchOptions:
     max_redirects: int = 10
     user_agent: str = DEFAULT_USER_AGENT
     headers: Mapping[str, str] = field(default_factory=dict)
+    cookies: bool = False
     resolve: tuple[Resolve, ...] = ()
     addresses: AddressOptions = AddressOptions()
     cache: CacheOptions | None = None
@@ -147,6 +151,8 @@ class FetchOptions:
         check_positive("connect timeout", self.connect_timeout_s)
         check_positive("max-body", self.max_body_bytes)
         _check_not_negative("max-redirects", self.max_redirects)
+        if self.cookies and self.cache is not None:
+            raise InvalidOption("cookies and a cache exclude each other: a page that cookies had a part in is not kept")
         for entry in self.resolve:
             if not is_ip_address(entry.address):  # a name would be looked up after its check
                 raise InvalidOption(f"resolve {entry.host}:{entry.port}: {entry.address!r} is not an IP address")

@@ -60,6 +60,7 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-body", type=int, default=10_000_000, metavar="BYTES", help="after unpacking (default: 10 MB)"
     )
+    group.add_argument("--cookies", action="store_true", help="keep cookies, and send them back (default: none)")
     group.add_argument(
         "--resolve",
         action="append",
@@ -170,6 +171,7 @@ def fetch_options(parsed: argparse.Namespace) -> FetchOptions:
         timeout_s=parsed.timeout,
         connect_timeout_s=min(parsed.timeout, FetchOptions().connect_timeout_s) if parsed.timeout > 0 else 1.0,
         max_body_bytes=parsed.max_body,
+        cookies=parsed.cookies,
         resolve=tuple(_resolve(text) for text in parsed.resolve),
         addresses=AddressOptions(
             allow_private=parsed.allow_private, allow=tuple(parsed.allow), deny=tuple(parsed.deny)

@@ -20,6 +20,7 @@ from scraper.fetch.body import discard_body, read_body
 from scraper.fetch.cache import Answer, HopCache, Pairs
 from scraper.fetch.connector import Connector, Exchange, exchange
 from scraper.fetch.content_type import essence, is_wanted, looks_like_markup
+from scraper.fetch.cookies import CookieJar
 from scraper.fetch.deadline import TimeLimit
 from scraper.fetch.decoding import ACCEPT_ENCODING
 from scraper.fetch.failures import FOREIGN, failure_of, http_failure
@@ -52,7 +53,7 @@ class AioFetcher:
     """Fetches over HTTP/1.1 with aiohttp.
 
     Args:
-        options: deadlines, caps, headers, fixed addresses, permitted addresses.
+        options: deadlines, caps, headers, cookies, fixed addresses, permitted addresses.
         gate: asked for every redirect hop, and before a request is sent once more.
         connections: in use at once; as many as there are calls of `fetch` at a time.
         is_named: asked for every connection that is used; what it knows may be at a private address. None: every
@@ -73,6 +74,7 @@ class AioFetcher:
         # These go along request by request, so that a redirect can drop them.
         self._credentials = tuple(pair for pair in options.headers.items() if pair[0].lower() in CREDENTIALS)
         self._session: aiohttp.ClientSession | None = None
+        self._cookies: CookieJar | None = None
         self._cache: HopCache | None = None
 
     @property
@@ -89,6 +91,7 @@ class AioFetcher:
         own = {"User-Agent": options.user_agent, "Accept": _ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
         headers = CIMultiDict(own)
         headers.update([pair for pair in options.headers.items() if pair not in self._credentials])
+        self._cookies = CookieJar() if options.cookies else None
         if options.cache is not None:
             self._cache = HopCache(options.cache, headers)
             await self._cache.open()
@@ -100,7 +103,7 @@ class AioFetcher:
             connector=Connector(
                 self._connections, options.resolve, self._check, self._time_limit, options.connect_timeout_s
             ),
-            cookie_jar=aiohttp.DummyCookieJar(),
+            cookie_jar=aiohttp.DummyCookieJar(),  # aiohttp's own would send a cookie of Domain=co.uk to all of co.uk
             headers=headers,
             # An attempt has one deadline, over all its redirects and in a time of its own; aiohttp counts each request
             # anew, and the crawl's own waiting too.
@@ -211,7 +214,7 @@ class AioFetcher:
             data = io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY_BYTES else body
             try:
                 return await session.request(
-                    hop.method, url, headers=hop.headers or None, data=data, allow_redirects=False
+                    hop.method, url, headers=self._headers(hop) or None, data=data, allow_redirects=False
                 )
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
                 # A server may close an idle connection at the moment it is used again. Then the request is repeated,
@@ -238,6 +241,8 @@ class AioFetcher:
         response = await self._send(hop, session, under_way)
         try:
             latency_s = self._clock.now_s() - under_way.began_s
+            if self._cookies is not None:
+                self._cookies.take(hop.url, response.headers.getall(hdrs.SET_COOKIE, ()))
             status, headers = response.status, _pairs(response.raw_headers)
             body, wire_bytes = None, 0
             if 200 <= status < 300 and _is_read(request, headers):
@@ -249,6 +254,15 @@ class AioFetcher:
                 response.close()
         location = response.headers.get(hdrs.LOCATION)
         return Answer(status, response.reason or "", headers, location, body, wire_bytes, latency_s)
+
+    def _headers(self, hop: Hop) -> tuple[tuple[str, str], ...]:
+        """What a hop carries, and what is its host's alone and so never becomes a part of the hop."""
+        headers = hop.headers
+        if self._cookies is not None:
+            own = "; ".join([value for name, value in headers if name.lower() == "cookie"])
+            if (cookies := self._cookies.header(hop.url, own)) != own:
+                headers = (*(pair for pair in headers if pair[0].lower() != "cookie"), ("Cookie", cookies))
+        return headers
 
 
 def _is_read(request: Request, headers: Pairs) -> bool:
