@@ -124,7 +124,9 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
     """Adds what keeps a site from being asked twice."""
     group = parser.add_argument_group("cache")
     group.add_argument(
-        "--cache", metavar="FILE", help="keep the sites' answers in this file, and give those that it has"
+        "--cache",
+        metavar="FILE",
+        help="keep the sites' answers in this file, and ask for none twice: to develop a handler, or to crawl again",
     )
     group.add_argument(
         "--cache-mode",

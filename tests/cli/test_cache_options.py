@@ -40,6 +40,7 @@ def test_a_handler_is_developed_without_touching_the_site(fixture_server: StartS
         (["--cache", "-"], "name a file"),
         (["--cache", ""], "name a file"),
         (["--cache", "c", "--cache-mode", "only"], "cache c does not exist"),
+        (["--cache", "c", "--cookies"], "cookies and a cache exclude each other"),
         (["--cache", "c", "--output", "c"], "name the same file"),
         (["--cache", "c", "--state", "c"], "name the same file"),
     ],

@@ -8,8 +8,8 @@ any other: whoever follows redirects asks the gate for every hop, stored or not.
                      ▼  │                       `off_loop.py`: the thread that all I/O is in
                    CacheFile                    `file.py`: the SQLite file
 
-The RFC's rules are written down here because no library has them apart from an HTTP client of its own, whose answers
-would come without the bounds that this fetcher sets while it reads them.
+hishel, the library that knows these rules without doing I/O, ties them to requests, responses and a storage of its own,
+which keeps what requests sent; those of a private cache are the hundred lines of `policy.py`.
 """
 
 from scraper.fetch.cache.answer import Answer, Pairs

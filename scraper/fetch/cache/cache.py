@@ -200,9 +200,11 @@ class HopCache:
 
         await self._off_loop.write(put, len(answer.body or b""))
 
-    def _cannot_store(self, error: sqlite3.Error) -> None:
+    def _cannot_store(self, error: BaseException) -> None:
         self._is_storing = False
-        self._tell(f"{self._file.name} cannot be written: {error}; nothing more is stored in this run")
+        self._tell(
+            f"{self._file.name} cannot be written: {str(error) or type(error).__name__}; nothing more is stored in this run"
+        )
 
     def _tell(self, trouble: str) -> None:
         """Once: whatever follows is of the same kind."""

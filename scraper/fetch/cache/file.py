@@ -31,8 +31,9 @@ else:
 APPLICATION_ID = 0x73637263
 _VERSION = 1
 _TABLES = (
+    # A number is never given twice: whoever knows one may be late.
     """CREATE TABLE answers (
-        number INTEGER PRIMARY KEY,
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
         request BLOB NOT NULL,
         vary TEXT NOT NULL,
         selection BLOB NOT NULL,

@@ -30,11 +30,12 @@ class OffLoop:
         failed: called on the event loop when a transaction did not succeed, of which nothing is in the file then.
     """
 
-    def __init__(self, file: CacheFile, failed: Callable[[sqlite3.Error], None]) -> None:
+    def __init__(self, file: CacheFile, failed: Callable[[BaseException], None]) -> None:
         self._file = file
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="cache")
         self._failed = failed
         self._reads: list[tuple[Callable[[CacheFile], Any], asyncio.Future[Any]]] = []
+        self._serving: list[asyncio.Future[Any]] = []
         self._writes: list[Callable[[CacheFile], None]] = []
         self._waiting_bytes = 0
         self._task: asyncio.Task[None] | None = None
@@ -69,8 +70,8 @@ class OffLoop:
 
     async def aclose(self) -> None:
         """Writes what waits, and closes the file."""
-        if self._task is not None:
-            await to_its_end(self._task)
+        while self._task is not None:
+            await to_its_end(asyncio.wait([self._task]))
         await to_its_end(self._in_thread(self._file.close))
         self._thread.shutdown()
 
@@ -80,14 +81,27 @@ class OffLoop:
     def _start(self) -> None:
         if self._task is None:
             self._task = asyncio.create_task(self._work())
+            self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        error = None if task.cancelled() else task.exception()
+        if error is not None:  # such as a lack of memory
+            self._failed(error)
+            for answered in self._serving:
+                if not answered.done():
+                    answered.set_exception(error)
+        if self._reads or self._writes:
+            self._start()
 
     async def _work(self) -> None:
         while self._reads or self._writes:
             reads, self._reads = self._reads, []
             writes, self._writes = self._writes, []
             self._waiting_bytes = 0
+            self._serving = [answered for _, answered in reads]
             results, error = await self._in_thread(partial(_serve, self._file, [call for call, _ in reads], writes))
-            for (_, answered), (value, fault) in zip(reads, results, strict=True):
+            for answered, (value, fault) in zip(self._serving, results, strict=True):
                 if answered.done():  # whoever asked was cancelled
                     continue
                 if fault is None:
@@ -96,7 +110,6 @@ class OffLoop:
                     answered.set_exception(fault)
             if error is not None:
                 self._failed(error)
-        self._task = None
 
 
 def _serve(

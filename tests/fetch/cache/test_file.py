@@ -2,7 +2,9 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -74,6 +76,18 @@ def test_a_place_where_no_file_can_be(tmp_path: Path) -> None:
         opened(tmp_path)
     with pytest.raises(CacheRefused, match="folder does not exist"):
         opened(tmp_path / "none" / "cache")
+
+
+def test_a_file_may_be_made_by_several_at_once(tmp_path: Path) -> None:
+    together = threading.Barrier(6)
+
+    def make() -> None:
+        together.wait()
+        opened(tmp_path / "cache")
+
+    with ThreadPoolExecutor(6) as threads:
+        for made in [threads.submit(make) for _ in range(6)]:
+            made.result()
 
 
 def test_an_empty_file_becomes_a_cache(tmp_path: Path) -> None:
