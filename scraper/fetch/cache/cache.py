@@ -202,9 +202,8 @@ class HopCache:
 
     def _cannot_store(self, error: BaseException) -> None:
         self._is_storing = False
-        self._tell(
-            f"{self._file.name} cannot be written: {str(error) or type(error).__name__}; nothing more is stored in this run"
-        )
+        cause = str(error) or type(error).__name__
+        self._tell(f"{self._file.name} cannot be written: {cause}; nothing more is stored in this run")
 
     def _tell(self, trouble: str) -> None:
         """Once: whatever follows is of the same kind."""
