@@ -17,6 +17,7 @@ from scraper.errors import NotRunning, StateInDoubt
 from scraper.model import Delivery, Extraction, Failure, Lease, Outcome, Request, Response, Skip, Stage, State
 from scraper.options import LimitOptions, PaceOptions
 from scraper.steps import Steps
+from scraper.url_form import UrlForm
 
 # A request that crawlers died with so often fails and is not fetched: the last time it was the only suspect.
 _TOO_MANY_CRASHES = 3
@@ -82,8 +83,8 @@ class CrawlManners(Protocol):
     async def learn(self, url: str) -> None:
         """Finds out what `verdict` needs for a URL and its site."""
 
-    def verdict(self, url: str) -> Skip | Failure | None:
-        """Why it is not fetched; None if it is."""
+    def verdict(self, lease: Lease) -> Skip | Failure | None:
+        """Why a lease is not fetched; None if it is. To be asked once for each."""
 
 
 class Parsed(NamedTuple):
@@ -143,6 +144,7 @@ class Crawl:
     Args:
         frontier, fetcher, parsing, output, recorder: the stages.
         manners: what may be fetched.
+        form: how URLs are rewritten; None: not at all.
         pace: how many requests may be under way.
         limits: where to stop.
         on_sample: called four times a second on the event loop.
@@ -154,6 +156,7 @@ class Crawl:
         frontier: CrawlFrontier,
         fetcher: CrawlFetcher,
         manners: CrawlManners,
+        form: UrlForm | None,
         parsing: Parsing,
         output: Output,
         recorder: CrawlRecorder,
@@ -164,6 +167,7 @@ class Crawl:
         self._frontier = frontier
         self._fetcher = fetcher
         self._manners = manners
+        self._form = form
         self._parsing = parsing
         self._output = output
         self._recorder = recorder
@@ -257,6 +261,8 @@ class Crawl:
         """
         if self._has_ended:
             raise NotRunning("the crawl has come to its end: nothing can be added")
+        if self._form is not None:
+            requests = [self._form.of_request(request) for request in requests]
         self._adding += 1
         try:
             await self._frontier.add(requests, are_seeds=are_seeds)
@@ -366,7 +372,7 @@ class Crawl:
                 self._frontier.hand_back(lease, now_s)
                 self._learn(url, group)
                 continue
-            end = self._manners.verdict(url) if lease.crashes < _TOO_MANY_CRASHES else _crash_loop(lease)
+            end = self._manners.verdict(lease) if lease.crashes < _TOO_MANY_CRASHES else _crash_loop(lease)
             if end is None:
                 self._fetching += 1
                 return lease
@@ -461,7 +467,7 @@ class Crawl:
                 found.dropped,
                 response.wire_bytes,
             )
-        self._end(outcome)
+        self._end(outcome if self._form is None else self._form.of_outcome(outcome))
         if not self._changed.is_set():
             self._changed.set()
 

@@ -33,11 +33,15 @@ from scraper.options import (
     PaceOptions,
     ParserName,
     StateOptions,
+    TrapOptions,
+    UrlOptions,
     available_cpus,
     check_choice,
 )
 from scraper.robots import product_token
 from scraper.sinks import Sink
+from scraper.traps import Traps
+from scraper.url_form import url_form
 from scraper.urls import Scope
 from scraper.wiring.beside import Beside
 from scraper.wiring.manners import Manners
@@ -51,6 +55,7 @@ _log = logging.getLogger("scraper")
 Seed = str | Request
 Seeds = Seed | Iterable[Seed] | AsyncIterable[Seed]
 
+_TRAPS = TrapOptions()
 _OUTLINE = "scraper.parse.outline:outline"
 
 
@@ -76,6 +81,8 @@ class Crawler:
         fetch: options, or a fetcher of your own, such as `MockFetcher` in tests.
         pace: how many requests may be under way, and how often one is tried.
         limits: where a crawl ends.
+        urls: how URLs are rewritten before they are compared and fetched.
+        traps: which links are taken to be endless; None: none are.
         state: a file that keeps the crawl, or its options. A crawl that was killed, or stopped, goes on where it was
             when it is run again with the same file; without one, a crawl lives and dies with its process.
 
@@ -94,6 +101,8 @@ class Crawler:
         fetch: FetchOptions | Fetcher | None = None,
         pace: PaceOptions | None = None,
         limits: LimitOptions | None = None,
+        urls: UrlOptions | None = None,
+        traps: TrapOptions | None = _TRAPS,
         state: StateOptions | str | PathLike[str] | None = None,
     ) -> None:
         check_choice("parser", parser, PARSERS)
@@ -106,6 +115,8 @@ class Crawler:
             # No site is asked, so there is none to be polite to.
             self._pace = replace(self._pace, delay_s=0.0, rate_per_s=None, robots=False)
         self._limits = limits or LimitOptions()
+        self._url_options = urls or UrlOptions()
+        self._traps = traps
         self._state = StateOptions(path=state) if isinstance(state, str | PathLike) else state
         self._stack = AsyncExitStack()
         self._pool: OffloadPool | None = None
@@ -183,7 +194,8 @@ class Crawler:
         self._is_crawling = True
         try:
             first, later = _split(seeds, may_be_none=self._state is not None)
-            parsing = Parsing(self._pool, self._parser, self._handler)
+            token = self._product_token() if self._limits.respect_nofollow else None
+            parsing = Parsing(self._pool, self._parser, self._handler, token)
             output = Output(sinks, failures, self._state)
             self._run = run = _Run(
                 parsing=parsing,
@@ -191,8 +203,10 @@ class Crawler:
                 output=output,
                 pace=self._pace,
                 limits=self._limits,
+                url_options=self._url_options,
+                traps=Traps(self._traps, max_pages_per_host=self._limits.max_pages_per_host),
                 state=self._state,
-                agent=self._agent(),
+                agent=self._product_token() if self._heeds_robots() else None,
                 on_snapshot=on_snapshot,
             )
             try:
@@ -273,13 +287,15 @@ class Crawler:
         """Numbers of the crawl that runs or ran last, also when it ended with an error; None before the first."""
         return self._run.statistics() if self._run is not None else None
 
-    def _agent(self) -> str | None:
-        """The name by which robots.txt files are read; None if they are not."""
-        is_own = self._fetch is None or isinstance(self._fetch, FetchOptions)
-        if not (is_own if self._pace.robots is None else self._pace.robots):
-            return None
-        options = self._fetch if isinstance(self._fetch, FetchOptions) else FetchOptions()
-        return product_token(options.user_agent)
+    def _heeds_robots(self) -> bool:
+        if self._pace.robots is not None:
+            return self._pace.robots
+        return self._fetch is None or isinstance(self._fetch, FetchOptions)
+
+    def _product_token(self) -> str:
+        """The name by which sites speak to this crawler; empty where nobody knows under which it goes."""
+        options = FetchOptions() if self._fetch is None else self._fetch
+        return product_token(options.user_agent) if isinstance(options, FetchOptions) else ""
 
     def _is_named(self, host_port: str) -> bool:
         return self._run is not None and self._run.is_named(host_port)
@@ -317,6 +333,8 @@ class _Run:
         output: Output,
         pace: PaceOptions,
         limits: LimitOptions,
+        url_options: UrlOptions,
+        traps: Traps,
         state: StateOptions | None,
         agent: str | None,
         on_snapshot: Callable[[Snapshot], None] | None,
@@ -329,10 +347,13 @@ class _Run:
         self._pace = pace
         self._scope = Scope(limits.scope)
         self._pacer = Pacer(pace)
-        self._frontier = self._make_frontier(state, limits)
+        self._limits = limits
+        self._frontier = self._make_frontier(state, limits, url_options)
         self.visits = Visits(self._frontier, fetcher, self._admit_hop)
         self._rules = self._make_rules(agent)
-        self._manners = Manners(self._pacer, self._rules)
+        self._traps = traps
+        self._manners = Manners(self._pacer, self._rules, traps)
+        self._form = url_form(url_options)
         self._recorder = Recorder()
         self._lag = LagMeter(self._recorder.clock, self._on_tick)
         self._live = LiveVerdict()
@@ -340,6 +361,7 @@ class _Run:
             frontier=self._frontier,
             fetcher=self.visits,
             manners=self._manners,
+            form=self._form,
             parsing=parsing,
             output=output,
             recorder=self._recorder,
@@ -353,7 +375,7 @@ class _Run:
     def __repr__(self) -> str:
         return repr(self.crawl)
 
-    def _make_frontier(self, state: StateOptions | None, limits: LimitOptions) -> Frontier:
+    def _make_frontier(self, state: StateOptions | None, limits: LimitOptions, url_options: UrlOptions) -> Frontier:
         retry = RetryPolicy(self._pace)
         if state is None:
             return MemoryFrontier(scope=self._scope, pacer=self._pacer, retry=retry, max_depth=limits.max_depth)
@@ -368,6 +390,7 @@ class _Run:
                 "scope": limits.scope,
                 "max-depth": depth,
                 "failures": self._output.failures_name,
+                "rewritten URLs": _in_words(url_options),
             },
             outputs=self._output.names,
             scope=self._scope,
@@ -382,7 +405,9 @@ class _Run:
     ) -> None:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._frontier.aclose)
-            await self._frontier.open(first)
+            await self._frontier.open(first if self._form is None else [self._form.of_request(seed) for seed in first])
+            if self._limits.max_pages_per_host is not None:
+                self._traps.restore(await self._frontier.pages_by_host())
             try:
                 await self._parsing.prepare()
                 stack.push_async_callback(self._output.close)
@@ -445,7 +470,7 @@ class _Run:
             return Skip("out_of_scope", f"redirected to {urls.without_credentials(hop_url)}")
         if not self._manners.is_known(hop_url):
             await self._manners.learn(hop_url)
-        return self._manners.verdict(hop_url)
+        return self._manners.verdict_on_hop(hop_url)
 
     def _is_in_scope(self, request: Request, hop_url: str) -> bool:
         """Whether a redirect leads into scope. A seed that moved to www, or from there, takes its scope along."""
@@ -530,6 +555,18 @@ class _Run:
             parser=self._parsing.parser,
             alternatives={} if busiest is None else self._parsing.predicted(busiest.handler),
         )
+
+
+def _in_words(options: UrlOptions) -> str | None:
+    """How URLs are rewritten; None if they are not."""
+    flags = {
+        "sort-query": options.sort_query,
+        "drop-tracking": options.drop_tracking,
+        "drop-session-ids": options.drop_session_ids,
+    }
+    words = [name for name, is_set in flags.items() if is_set]
+    words += [f"drop-params {name}" for name in sorted(options.drop_parameters)]
+    return ", ".join(words) or None
 
 
 def _offload(

@@ -13,7 +13,7 @@ import scraper
 
 ROOT = Path(scraper.__file__).parent
 STAGES = {"frontier", "fetch", "parse", "offload", "sinks", "metrics", "report"}
-SHARED = {"addresses", "completion", "model", "options", "errors", "urls", "handlers"}
+SHARED = {"addresses", "completion", "model", "options", "errors", "urls", "url_form", "traps", "handlers"}
 
 PUBLIC = {
     "AddressOptions",
@@ -63,6 +63,8 @@ PUBLIC = {
     "StateOptions",
     "StateRefused",
     "Statistics",
+    "TrapOptions",
+    "UrlOptions",
     "UsageError",
     "WorkerCrashed",
     "WorkerError",

@@ -23,6 +23,8 @@ from scraper.options import (
     PaceOptions,
     Resolve,
     StateOptions,
+    TrapOptions,
+    UrlOptions,
 )
 
 
@@ -52,6 +54,12 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--concurrency", type=int, default=32, metavar="N", help="requests under way (default: 32)")
     group.add_argument(
         "--max-pages", type=int, metavar="N", help="stop after N pages that are done or failed, over all runs"
+    )
+    group.add_argument(
+        "--max-pages-per-host",
+        type=int,
+        metavar="N",
+        help="fetch N pages of each host and skip the others, over all runs",
     )
     group.add_argument("--max-depth", type=int, metavar="N", help="links followed from a seed")
     group.add_argument("--max-time", type=float, metavar="S", help="stop after S seconds, as Ctrl-C does")
@@ -104,6 +112,29 @@ def add_pace(parser: argparse.ArgumentParser) -> None:
         default=pace.host_patience_s,
         metavar="S",
         help=f"pages of a host that is out of reach wait for so long, then fail (default: {pace.host_patience_s:g})",
+    )
+
+
+def add_urls(parser: argparse.ArgumentParser) -> None:
+    """Adds what decides which links are followed, and in which form."""
+    group = parser.add_argument_group("links")
+    group.add_argument(
+        "--sort-query", action="store_true", help="put the parameters of URLs in the order of their names"
+    )
+    group.add_argument(
+        "--drop-params",
+        action="append",
+        default=[],
+        metavar="NAME[,NAME...]",
+        help="leave these parameters out of URLs; * stands for any text",
+    )
+    group.add_argument("--drop-tracking", action="store_true", help="leave out parameters such as utm_source and gclid")
+    group.add_argument("--drop-session-ids", action="store_true", help="leave out jsessionid, PHPSESSID and the like")
+    group.add_argument(
+        "--respect-nofollow", action="store_true", help="follow no links of pages that say nofollow to robots"
+    )
+    group.add_argument(
+        "--no-traps", action="store_true", help="follow links that look endless, too: calendars, filters, loops"
     )
 
 
@@ -202,9 +233,25 @@ def limit_options(parsed: argparse.Namespace) -> LimitOptions:
     return LimitOptions(
         scope=parsed.scope,
         max_pages=parsed.max_pages,
+        max_pages_per_host=parsed.max_pages_per_host,
         max_depth=parsed.max_depth,
         max_time_s=parsed.max_time,
+        respect_nofollow=parsed.respect_nofollow,
     )
+
+
+def url_options(parsed: argparse.Namespace) -> UrlOptions:
+    return UrlOptions(
+        sort_query=parsed.sort_query,
+        drop_parameters=tuple(name for names in parsed.drop_params for name in names.split(",") if name),
+        drop_tracking=parsed.drop_tracking,
+        drop_session_ids=parsed.drop_session_ids,
+    )
+
+
+def trap_options(parsed: argparse.Namespace) -> TrapOptions | None:
+    """None if traps are not to be looked for."""
+    return None if parsed.no_traps else TrapOptions()
 
 
 def handler_name(text: str | None) -> str | None:

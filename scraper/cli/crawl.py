@@ -43,6 +43,7 @@ def add_command(commands: Any) -> None:
     arguments.add_strategy(parser)
     arguments.add_limits(parser)
     arguments.add_pace(parser)
+    arguments.add_urls(parser)
     arguments.add_state(parser)
     arguments.add_cache(parser)
     group = parser.add_argument_group("outputs")
@@ -68,6 +69,8 @@ def _run(parsed: argparse.Namespace) -> int:
         fetch=arguments.fetch_options(parsed),
         pace=arguments.pace_options(parsed),
         limits=arguments.limit_options(parsed),
+        urls=arguments.url_options(parsed),
+        traps=arguments.trap_options(parsed),
         state=state,
     )
     return run(_Command(parsed, crawler, seeds, before).run())

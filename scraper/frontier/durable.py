@@ -262,6 +262,9 @@ class DurableFrontier:
     def left(self, host: str, answer: Answer | None, now_s: float) -> None:
         self._schedule.free(host, answer, now_s)
 
+    async def pages_by_host(self) -> Mapping[str, int]:
+        return await self._in_thread(self._opened().pages_by_host)
+
     async def recall_robots(self, origin: str) -> RobotsText | None:
         return await self._in_thread(self._opened().recall_robots, origin, self._clock_s())
 

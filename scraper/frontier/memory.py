@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from scraper import urls
 from scraper.frontier.pace import Pacer
@@ -107,6 +107,9 @@ class MemoryFrontier:
 
     def left(self, host: str, answer: Answer | None, now_s: float) -> None:
         self._schedule.free(host, answer, now_s)
+
+    async def pages_by_host(self) -> Mapping[str, int]:
+        return {}
 
     async def recall_robots(self, origin: str) -> RobotsText | None:
         return self._robots.recall(origin)

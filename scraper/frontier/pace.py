@@ -4,11 +4,12 @@
 follows latency, in rounds of some answers. Of a round, N under way at most, its mean latency is compared with the
 baseline, the latency without a queue: `N · (1 - baseline / latency)` is how many of the N wait in the server (TCP
 Vegas, Brakmo and Peterson 1995). Few: one more. Some: stay. More: one fewer. Latency doubled: times 0.7 (AIMD, Chiu and
-Jain 1989). Means are of log(latency + 50 ms): one slow page among quick ones weighs little, and a site that answers in
-10 ms instead of 2 is not slow. Netflix's gradient limiter takes a long mean for the baseline, and so comes to find any
-queue normal; here the baseline is what was measured without one. It rises only slowly while there is no queue, and
-at once where one request is alone: that is where decreases end when a site has become slower for good, and where a
-queue that stays leads once a minute ("sounding"; so does Envoy's adaptive concurrency, and BBR's ProbeRTT).
+Jain 1989). What 1.5 standard errors explain is chance. Means are of log(latency + 50 ms): one slow page among quick
+ones weighs little, and a site that answers in 10 ms instead of 2 is not slow. Netflix's gradient limiter takes a long
+mean for the baseline, and so comes to find any queue normal; here the baseline is what was measured without one. It
+rises only slowly while there is no queue, and at once where one request is alone: that is where decreases end when a
+site has become slower for good, and where a queue that stays leads now and then (a "sounding", like BBR's ProbeRTT and
+Envoy's adaptive concurrency).
 
 A host starts with 2 at a time, doubled each round (slow start, Jacobson 1988; ended on latency, like TCP HyStart). A
 crawl of one site begins with one page anyway, 8 are reached after 6 answers, and the baseline is learnt before any
@@ -16,9 +17,11 @@ queue: starting at 8, a small site's queue would pass for its nature. Scrapy's A
 latencies: it keeps a given number under way, and does not find out which.
 
 *Refusals* (429, 503). The limit is halved and the host rests: as long as it asks, at least 1 s doubled with each
-refusal of a row. Refusals of what was under way when the host refused are the same signal. At limit 1 an interval
-after each request grows too. A pace that was refused is tried again only after 128 good answers, doubled each time;
-until then the host gets less: a smaller limit, or at limit 1 two thirds of the rate.
+refusal of a row. Refusals of what was under way when the host refused are the same signal. A limit that was refused is
+tried again after 128 good answers, doubled each time, since a fixed patience would be refused for ever. At limit 1 an
+interval after each request doubles too; it shrinks to two thirds of the rate that was refused, then slowly. A single
+503 without Retry-After may be one page's trouble, and costs less: no interval, and 32 good answers. And when requests a
+second apart are still refused, but fewer than three in ten, the pace is not the reason: the interval ends.
 
 *Circuit breaker* (Nygard 2007). Five requests in a row without an answer open it: the host rests 5 s, doubled each
 time, then one request tries. An answer closes it, and concurrency grows from 1. When a try fails `host_patience_s` or
@@ -34,7 +37,7 @@ import random
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from math import exp, inf, log
+from math import exp, inf, log, sqrt
 
 from scraper.model import Failure, Response, Skip, Stage
 from scraper.options import PaceOptions
@@ -42,21 +45,34 @@ from scraper.options import PaceOptions
 _FIRST_LIMIT = 2
 # Added waiting of this size is nobody's trouble, and differences far below it are noise.
 _FLOOR_S = 0.05
-# The noise of a mean of eight is small against the factor of 2 that a decrease takes.
 _FEWEST_A_ROUND = 8
+# Variance of log(latency) that is assumed at first, and the samples that outweigh it.
+_FIRST_SPREAD = 0.25
+_SPREAD_SAMPLES = 32
+# A mean that is above the baseline by so many standard errors is not chance.
+_ERRORS = 1.5
 _DECREASE = 0.7
 _WELL_ABOVE = log(2.0)
-# A sounding costs eight latencies: under 4 % of the time while a queue stays, nothing otherwise.
-_SOUNDING_EVERY_S = 60.0
-_SOUNDING_EVERY_LATENCIES = 250.0
+# Latencies between soundings, at first and at most. One takes eight; where no queue stays there is none.
+_FIRST_SOUNDING = 64
+_RAREST_SOUNDING = 1024
+_NEWS = log(1.1)
 
 _FIRST_REST_S = 1.0
 _SHORTEST_INTERVAL_S = 0.25
 _NEGLIGIBLE_INTERVAL_S = 0.01
+# Good answers before a pace that was refused is tried again: at least, after the first that was about pace, at most.
+_LEAST_WARINESS = 32
 _FIRST_WARINESS = 128
 _MOST_WARINESS = 4096
+# An interval that was refused is shortened with each good answer, and so found again after some hundred.
+_RELAXING = 0.998
 # Refusals with fewer good answers between them are of one row.
-_GOOD_ANSWERS_END_A_ROW = 16
+_GOOD_ANSWERS_END_A_ROW = 3
+# A host that still refuses some at such an interval, but fewer than this share, would do so at any pace.
+_VAIN_INTERVAL_S = 1.0
+_DENSE_SHARE = 0.3
+_SHARE_EXCHANGES = 16
 
 _FAILURES_OPEN = 5
 _FIRST_OPEN_REST_S = 5.0
@@ -134,24 +150,29 @@ class _Concurrency:
     Args:
         limit: between 1 and `most`.
         baseline: mean log(latency + floor) without a queue.
+        spread: its variance within a round.
         ceiling: a limit that was refused; 0 is none.
         since_s: what was started before was under another limit, and says nothing about this one.
         clear_s: when there was last no queue, or a sounding.
+        sounding_gap: latencies until the next sounding, doubled each time that one has no news.
         peak: most under way in the round.
     """
 
     limit: int
     most: int
     baseline: float | None = None
+    spread: float = _FIRST_SPREAD
     ceiling: int = 0
     since_s: float = -inf
     clear_s: float = inf
+    sounding_gap: int = _FIRST_SOUNDING
     is_starting: bool = True
     is_sounding: bool = False
     peak: int = 0
     answers: int = 0
     samples: int = 0
     total: float = 0.0
+    squares: float = 0.0
 
     def answered(self, latency_s: float | None, now_s: float, *, may_pass_ceiling: bool) -> None:
         """Counts an answer; the last of a round decides.
@@ -165,7 +186,9 @@ class _Concurrency:
             if now_s - latency_s < self.since_s:
                 return
             self.samples += 1
-            self.total += log(max(latency_s, 0.0) + _FLOOR_S)
+            value = log(max(latency_s, 0.0) + _FLOOR_S)
+            self.total += value
+            self.squares += value * value
         self.answers += 1
         if self.answers >= self._answers_a_round():
             self._end_round(now_s, may_pass_ceiling=may_pass_ceiling)
@@ -187,17 +210,22 @@ class _Concurrency:
     def _begin_round(self, since_s: float) -> None:
         self.since_s = since_s
         self.peak = self.answers = self.samples = 0
-        self.total = 0.0
+        self.total = self.squares = 0.0
 
     def _end_round(self, now_s: float, *, may_pass_ceiling: bool) -> None:
         peak = self.peak
-        mean = self.total / self.samples if self.samples else self.baseline
         since_s = self.since_s
-        excess = 0.0 if mean is None else self._excess(mean, is_alone=peak <= 1)
+        mean, error = self._mean_and_error()
+        known = inf if self.baseline is None else self.baseline
+        excess = 0.0
+        if mean is not None:
+            excess = max(self._above_baseline(mean, is_alone=peak <= 1) - _ERRORS * error, 0.0)
         waiting = peak * (1.0 - exp(-excess))
         if self.is_sounding:
             self.is_sounding = False
             self.clear_s = since_s = now_s
+            has_news = self.baseline is not None and self.baseline > known + _NEWS
+            self.sounding_gap = _FIRST_SOUNDING if has_news else min(2 * self.sounding_gap, _RAREST_SOUNDING)
         elif excess > _WELL_ABOVE:
             self.limit = max(int(min(self.limit, peak) * _DECREASE), 1)
             self.is_starting = False
@@ -205,18 +233,29 @@ class _Concurrency:
         elif self.is_starting or waiting < max(1.0, peak / 8):
             self.clear_s = now_s
             if mean is not None and self.baseline is not None and not self.is_starting:
-                self.baseline += excess * 0.1
+                self.baseline += max(mean - self.baseline, 0.0) * 0.1
             if peak >= self.limit:
                 self._grow(may_pass_ceiling=may_pass_ceiling)
         elif waiting > max(2.0, peak / 4):
             self.limit = max(min(self.limit, peak) - 1, 1)
             since_s = now_s
-        if mean is not None and now_s - self.clear_s > max(_SOUNDING_EVERY_S, _SOUNDING_EVERY_LATENCIES * exp(mean)):
+        if mean is not None and now_s - self.clear_s > self.sounding_gap * exp(mean):
             self.is_sounding = True
             since_s = now_s
         self._begin_round(since_s)
 
-    def _excess(self, mean: float, *, is_alone: bool) -> float:
+    def _mean_and_error(self) -> tuple[float | None, float]:
+        """The round's mean, and the standard error of a mean of so many."""
+        samples = self.samples
+        if not samples:
+            return self.baseline, 0.0
+        mean = self.total / samples
+        if samples > 1:
+            variance = max(self.squares - samples * mean * mean, 0.0) / (samples - 1)
+            self.spread += (variance - self.spread) * min(samples / _SPREAD_SAMPLES, 1.0)
+        return mean, sqrt(self.spread / samples)
+
+    def _above_baseline(self, mean: float, *, is_alone: bool) -> float:
         """Learns from a round's mean, and tells by how much it is above the baseline (a logarithm, not negative)."""
         if self.baseline is None or (is_alone and mean > self.baseline):
             self.baseline = mean
@@ -245,6 +284,8 @@ class _Refusals:
         signal_s: when the last signal came; what had been started before belongs to it.
         row: signals with hardly a good answer between them.
         good: answers since the last signal.
+        is_in_vain: a far lower pace did not help, so that refusals have other causes.
+        share: of signals among the answers of late.
         wariness: good answers before a pace that was refused is tried again.
         interval_s: after each request, at limit 1.
         shortest_interval_s: at two thirds of the rate that was refused.
@@ -254,7 +295,9 @@ class _Refusals:
     signal_s: float = -inf
     row: int = 0
     good: int = 0
-    wariness: int = _FIRST_WARINESS // 2
+    is_in_vain: bool = False
+    share: float = 0.0
+    wariness: int = _LEAST_WARINESS
     interval_s: float = 0.0
     shortest_interval_s: float = 0.0
 
@@ -262,25 +305,47 @@ class _Refusals:
     def may_pass(self) -> bool:
         return self.good >= self.wariness
 
-    def signalled(self, now_s: float) -> None:
-        self.signal_s = now_s
-        self.row = self.row + 1 if self.good < _GOOD_ANSWERS_END_A_ROW else 1
-        self.wariness = min(self.wariness * 2, _MOST_WARINESS)
-        self.good = 0
+    def signalled(self, now_s: float, *, is_said: bool) -> bool:
+        """Notes a signal, and tells whether it is about the pace, rather than one page's trouble.
 
-    def lengthen(self, latency_s: float, most_s: float) -> None:
-        """After a refusal at limit 1, where a request comes every interval and latency."""
-        self.shortest_interval_s = min(1.5 * self.interval_s + 0.5 * latency_s, most_s)
-        self.interval_s = min(max(2 * self.interval_s, latency_s, _SHORTEST_INTERVAL_S), most_s)
+        Args:
+            now_s: when.
+            is_said: whether the host says so.
+        """
+        is_of_row = self.row > 0 and self.good < _GOOD_ANSWERS_END_A_ROW
+        self.row = self.row + 1 if is_of_row else 1
+        self.share += (1.0 - self.share) / _SHARE_EXCHANGES
+        if self.good >= 4 * self.wariness:
+            self.wariness = _LEAST_WARINESS
+        self.signal_s = now_s
+        self.good = 0
+        is_dense = self.share >= _DENSE_SHARE
+        self.is_in_vain = not is_dense and (self.is_in_vain or self.shortest_interval_s >= _VAIN_INTERVAL_S)
+        if self.is_in_vain:
+            self.interval_s = self.shortest_interval_s = 0.0
+            self.wariness = _LEAST_WARINESS
+            return False
+        if is_said or is_of_row:
+            self.wariness = min(max(2 * self.wariness, _FIRST_WARINESS), _MOST_WARINESS)
+            return True
+        return False
+
+    def lengthen(self, delay_s: float, latency_s: float, most_s: float) -> None:
+        """After a refusal at limit 1, where a request comes every interval, or longer delay, and latency."""
+        refused_s = max(self.interval_s, delay_s)
+        self.shortest_interval_s = min(1.5 * refused_s + 0.5 * latency_s, most_s)
+        self.interval_s = min(max(2 * refused_s, latency_s, _SHORTEST_INTERVAL_S), most_s)
 
     def answered(self) -> None:
         self.good += 1
+        self.share -= self.share / _SHARE_EXCHANGES
         if self.interval_s:
             shorter_s = 0.8 * self.interval_s
+            self.shortest_interval_s *= _RELAXING
             if self.may_pass:
                 self.interval_s = shorter_s if shorter_s > _NEGLIGIBLE_INTERVAL_S else 0.0
             else:
-                self.interval_s = max(shorter_s, self.shortest_interval_s, _NEGLIGIBLE_INTERVAL_S)
+                self.interval_s = max(shorter_s, self.shortest_interval_s)
 
 
 @dataclass(slots=True, eq=False)
@@ -464,12 +529,18 @@ class Pacer:
         Args:
             host: "host:port".
             now_s: when.
-            result: what came of it; None if nothing is known, because it was cancelled or handed back.
+            result: what came of it; None if the host was not asked after all, and may be asked in its place.
         """
         self._now_s = now_s
         record = self._record(host)
         record.under_way = max(record.under_way - 1, 0)
-        record.used_s = record.ended_s = now_s
+        record.used_s = now_s
+        if result is None:
+            record.exchanges -= 1
+            if self._pace.rate_per_s is not None:
+                self._next_start_s -= 1.0 / self._pace.rate_per_s
+        else:
+            record.ended_s = now_s
         meaning = _meaning_of(result)
         if meaning is _Meaning.UNREACHED:
             assert isinstance(result, Failure)
@@ -496,7 +567,7 @@ class Pacer:
     def may_retry(self, host: str) -> bool:
         """Whether the host's budget has a retry left; it is spent thereby."""
         record = self._record(host)
-        if record.retries >= _FREE_RETRIES + _RETRIES_AN_EXCHANGE * record.exchanges:
+        if record.retries + 1 > _FREE_RETRIES + _RETRIES_AN_EXCHANGE * record.exchanges:
             return False
         record.retries += 1
         self._rest_if_idle(host, record)
@@ -539,13 +610,15 @@ class Pacer:
         asked_s = min(failure.retry_after_s or 0.0, self._pace.max_retry_after_s)
         # Nothing starts during a rest, so whatever ends in it was under way before.
         if now_s < refusals.rest_until_s or now_s - latency_s < refusals.signal_s:
-            self._rest_refused(host, refusals, now_s, asked_s)
+            if asked_s > 0:
+                self._rest_refused(host, refusals, now_s, asked_s)
             return
-        refusals.signalled(now_s)
-        if concurrency.limit > 1:
+        is_said = failure.reason == "http_429" or failure.retry_after_s is not None
+        is_about_pace = refusals.signalled(now_s, is_said=is_said)
+        if concurrency.limit > 1 and not record.delay_s:
             concurrency.ceiling = concurrency.limit
-        else:
-            refusals.lengthen(concurrency.usual_latency_s(), self._pace.max_backoff_s)
+        elif is_about_pace:
+            refusals.lengthen(record.delay_s, concurrency.usual_latency_s(), self._pace.max_backoff_s)
         concurrency.set_back(concurrency.limit // 2, now_s)
         self._rest_refused(host, refusals, now_s, max(asked_s, self._rest_s(_FIRST_REST_S, refusals.row)))
 
@@ -594,8 +667,8 @@ class Pacer:
         if circuit.openings:
             record.concurrency.set_back(1, now_s)
             if circuit.shut_until_s > now_s:  # by an answer to an older request
-                resting_s = record.refusals.rest_until_s if record.refusals is not None else -inf
-                self._rests[host] = max(resting_s, now_s)
+                circuit.shut_until_s = now_s
+                self._rests[host] = max(record.ready_s(), now_s)
         record.circuit = None
 
     def _rest_s(self, first_s: float, times: int) -> float:
@@ -605,7 +678,7 @@ class Pacer:
 
     def _note(self, host: str, until_s: float, now_s: float) -> None:
         if until_s - now_s > _SHORTEST_NOTED_REST_S:
-            self._rests[host] = max(until_s, self._records.hosts[host].ready_s())
+            self._rests[host] = self._records.hosts[host].ready_s()
 
 
 def _host_down(detail: str) -> Failure:

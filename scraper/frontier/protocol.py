@@ -94,7 +94,7 @@ class Frontier(Protocol):
 
         Args:
             lease: whose slot.
-            answer: what the host answered; None if it was not asked, or did not come to answer.
+            answer: what the host answered; None if it was not asked.
             now_s: the time.
         """
 
@@ -114,6 +114,9 @@ class Frontier(Protocol):
 
     def left(self, host: str, answer: Answer | None, now_s: float) -> None:
         """Gives a slot back that `turn` took."""
+
+    async def pages_by_host(self) -> Mapping[str, int]:
+        """Requests that earlier runs brought to an end, done or failed, by host and port."""
 
     async def recall_robots(self, origin: str) -> RobotsText | None:
         """The robots.txt of an origin, if it was kept and still counts."""

@@ -172,7 +172,7 @@ class Schedule:
 
         Args:
             name: host and port.
-            result: what its site answered; None if nothing is known of that.
+            result: what its site answered; None if it was not asked.
             now_s: the time.
         """
         host = self._hosts[name]

@@ -63,6 +63,18 @@ _REASONS = MappingProxyType(
         "out_of_scope": "outside of the crawl's scope",
         "too_deep": "deeper than the limit",
         "duplicate": "already known",
+        "nofollow": "on a page that says nofollow",
+        "trap_url_too_long": "a trap: a very long URL",
+        "trap_path_too_long": "a trap: a very deep path",
+        "trap_repeated_segments": "a trap: the same folders again and again",
+        "trap_query_too_long": "a trap: a query of very many parameters",
+        "trap_repeated_parameters": "a trap: the same parameter again and again",
+        "trap_nested_encoding": "a trap: a URL encoded again and again",
+        "trap_session_id": "the same page with another session id",
+        "trap_calendar": "a trap: dates without end",
+        "trap_combinations": "a trap: filters combined without end",
+        "trap_pattern_budget": "more pages of one pattern than the limit",
+        "host_budget": "more pages of one host than the limit",
     }
 )
 # (pure Python, executor, faster than in line): why.

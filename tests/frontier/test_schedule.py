@@ -1,6 +1,12 @@
 """The order among hosts and within one."""
 
+from math import inf
+
+import pytest
+
+from scraper.frontier.pace import Pacer
 from scraper.frontier.schedule import Entry, Schedule
+from scraper.options import PaceOptions
 from tests.frontier.model import Steady
 
 
@@ -118,3 +124,128 @@ def test_outdated_places_of_a_waiting_host_do_not_pile_up() -> None:
         assert popped is not None
         schedule.free(popped.host, None, 0.0)
     assert len(schedule._ready) < 200
+
+
+def delayed(delay_s: float = 1.0) -> Schedule:
+    return Schedule(Pacer(PaceOptions(delay_s=delay_s)))
+
+
+def test_a_host_that_is_held_gives_out_nothing_and_others_do() -> None:
+    schedule = Schedule(Steady(8))
+    for host in "ab":
+        schedule.push(entry(host, host=host))
+    schedule.hold("a")
+    schedule.push(entry("a2", host="a"))
+    assert drain(schedule) == ["b"]
+    schedule.release("a")
+    assert drain(schedule) == ["a", "a2"]
+    assert len(schedule) == 0
+
+
+def test_a_host_can_be_held_before_anything_of_it_waits() -> None:
+    schedule = Schedule(Steady(8))
+    schedule.hold("a")
+    schedule.push(entry("a"))
+    assert drain(schedule) == []
+    schedule.release("a")
+    assert drain(schedule) == ["a"]
+
+
+def test_a_host_with_a_delay_rests_between_two_requests_and_its_time_is_told() -> None:
+    schedule = delayed()
+    for key in ("a1", "a2"):
+        schedule.push(entry(key))
+    schedule.push(entry("b1", host="b"))
+    assert schedule.pop(10.0) is not None
+    schedule.free("a", None, 10.5)
+    popped = schedule.pop(10.5)
+    assert popped is not None
+    assert popped.host == "b"
+    assert schedule.pop(11.0) is None
+    assert schedule.next_ready_s() == 11.5
+    popped = schedule.pop(11.5)
+    assert popped is not None
+    assert popped.key == "a2"
+
+
+def test_outdated_rests_are_not_told() -> None:
+    schedule = delayed()
+    schedule.push(entry("a1"))
+    schedule.push(entry("a2"))
+    assert schedule.pop(0.0) is not None
+    schedule.free("a", None, 0.0)
+    assert schedule.next_ready_s() == 1.0
+    schedule.hold("a")
+    assert schedule.next_ready_s() is None
+
+
+def test_idle_hosts_and_those_that_rest_cost_no_look() -> None:
+    """A hundred thousand hosts: each is looked at only when its time has come."""
+    schedule = delayed(1_000.0)
+    for number in range(1_000):
+        for key in ("first", "second"):
+            schedule.push(entry(f"{key}{number}", host=str(number)))
+    for now_s in range(1_000):
+        popped = schedule.pop(float(now_s))
+        assert popped is not None
+        assert popped.key.startswith("first")
+        schedule.free(popped.host, None, float(now_s))
+    assert schedule.next_ready_s() == 1_000.0
+    for now_s in range(1_000, 2_000):
+        popped = schedule.pop(float(now_s))
+        assert popped is not None
+        assert popped.key == f"second{popped.host}"
+        assert schedule.pop(float(now_s)) is None
+        schedule.free(popped.host, None, float(now_s))
+    assert len(schedule) == 0
+
+
+def test_turns_go_before_the_queue_in_their_order_also_where_the_host_is_held() -> None:
+    schedule = Schedule(Steady(1))
+    schedule.push(entry("a1"))
+    schedule.push(entry("a2"))
+    assert schedule.pop(0.0) is not None
+    schedule.hold("a")
+    first, second = schedule.ask("a"), schedule.ask("a")
+    assert schedule.take(first, 0.0) == inf
+    schedule.free("a", None, 0.0)
+    assert first.woken.is_set()
+    assert schedule.take(second, 0.0) == inf
+    assert schedule.take(first, 0.0) is None
+    schedule.free("a", None, 0.0)
+    assert schedule.take(second, 0.0) is None
+    schedule.release("a")
+    assert schedule.pop(0.0) is None
+    schedule.free("a", None, 0.0)
+    assert schedule.pop(0.0) is not None
+
+
+def test_a_turn_waits_for_the_delay_too_and_may_be_given_up() -> None:
+    schedule = delayed()
+    schedule.push(entry("a1"))
+    assert schedule.pop(5.0) is not None
+    schedule.push(entry("a2"))
+    turn = schedule.ask("a")
+    schedule.free("a", None, 5.0)
+    assert schedule.take(turn, 5.25) == 0.75
+    assert schedule.pop(6.0) is None
+    schedule.withdraw(turn)
+    assert schedule.pop(6.0) is not None
+
+
+def test_requests_of_all_hosts_are_spaced_by_the_rate() -> None:
+    schedule = Schedule(Pacer(PaceOptions(rate_per_s=1.0)))
+    for host in "abc":
+        schedule.push(entry(host, host=host))
+    now_s, starts = 100.0, []
+    while len(schedule):
+        popped = schedule.pop(now_s)
+        if popped is None:
+            ready_s = schedule.next_ready_s()
+            assert ready_s is not None
+            assert ready_s > now_s
+            now_s = ready_s
+        else:
+            starts.append(now_s)
+            schedule.free(popped.host, None, now_s)
+    assert starts == pytest.approx([100.0, 100.9, 101.9])

@@ -25,7 +25,7 @@ from scraper.frontier.state.faults import cause_of
 from scraper.frontier.state.file import StateFile, value_of
 from scraper.frontier.state.identity import CrawlIdentity, check_crawl, retry_failed
 from scraper.frontier.state.presence import Presence
-from scraper.frontier.state.schema import DELAYED, WAITING
+from scraper.frontier.state.schema import DELAYED, DONE, FAILED, WAITING
 from scraper.frontier.state.values import (
     FIRST,
     Applied,
@@ -243,6 +243,16 @@ class Store:
         return None if row is None else row[0]
 
     # Beside the commits
+
+    def pages_by_host(self) -> dict[str, int]:
+        """Requests that are done or failed, by host and port. It reads the whole file: some 0.3 s a million URLs."""
+        with self._file.in_use() as database:
+            return dict(
+                database.execute(
+                    "SELECT h.name, count(*) FROM requests r JOIN hosts h ON h.number = r.host "
+                    f"WHERE r.state IN ({DONE}, {FAILED}) GROUP BY h.number"
+                ).fetchall()
+            )
 
     def recall_robots(self, origin: str, now_s: float) -> RobotsText | None:
         """The robots.txt of an origin, if one was kept and still counts."""
