@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from scraper.options import FetchOptions as FetchOptions
     from scraper.options import LimitOptions as LimitOptions
     from scraper.options import OffloadOptions as OffloadOptions
+    from scraper.options import OriginOptions as OriginOptions
     from scraper.options import PaceOptions as PaceOptions
     from scraper.options import Resolve as Resolve
     from scraper.options import StateOptions as StateOptions
@@ -107,6 +108,7 @@ _HOMES = {
         "FetchOptions",
         "LimitOptions",
         "OffloadOptions",
+        "OriginOptions",
         "PaceOptions",
         "Resolve",
         "StateOptions",

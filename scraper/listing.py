@@ -89,6 +89,8 @@ class SiteListing:
         options = replace(options, max_body_bytes=max(options.max_body_bytes, _MAX_SITEMAP_BYTES))
         named = {urls.host_port(url) for url in self._sites.values()}
         async with AioFetcher(options, OpenGate(), 1, named.__contains__) as fetcher:
+            for site in self._sites.values():
+                fetcher.keep_credentials(site)
             async for url in self._walk(fetcher):
                 yield url
 

@@ -13,7 +13,18 @@ import scraper
 
 ROOT = Path(scraper.__file__).parent
 STAGES = {"frontier", "fetch", "parse", "offload", "sinks", "metrics", "report"}
-SHARED = {"addresses", "completion", "model", "options", "errors", "urls", "url_form", "traps", "handlers"}
+SHARED = {
+    "addresses",
+    "command_line",
+    "completion",
+    "model",
+    "options",
+    "errors",
+    "urls",
+    "url_form",
+    "traps",
+    "handlers",
+}
 
 PUBLIC = {
     "AddressOptions",
@@ -39,6 +50,7 @@ PUBLIC = {
     "NotRunning",
     "OffloadOptions",
     "OffloadPool",
+    "OriginOptions",
     "OutputRefused",
     "PaceOptions",
     "Page",

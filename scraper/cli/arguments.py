@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from scraper import urls
+from scraper.addresses import is_ip_address, is_public
 from scraper.errors import InvalidOption, UsageError
 from scraper.handlers import split_name
 from scraper.options import (
@@ -20,12 +23,16 @@ from scraper.options import (
     FetchOptions,
     LimitOptions,
     OffloadOptions,
+    OriginOptions,
     PaceOptions,
     Resolve,
     StateOptions,
     TrapOptions,
     UrlOptions,
 )
+
+# Top-level domains that lead to no public host: RFC 6761, RFC 6762, and one that ICANN keeps for private use.
+_LOCAL_NAMES = frozenset({"internal", "invalid", "local", "localhost", "test"})
 
 
 def add_strategy(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +75,6 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-body", type=int, default=10_000_000, metavar="BYTES", help="after unpacking (default: 10 MB)"
     )
-    group.add_argument("--cookies", action="store_true", help="keep cookies, and send them back (default: none)")
     group.add_argument(
         "--resolve",
         action="append",
@@ -138,6 +144,34 @@ def add_urls(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_requests(parser: argparse.ArgumentParser) -> None:
+    """Adds what goes along with requests."""
+    group = parser.add_argument_group(
+        "requests",
+        "Other users of this machine may see a command line, so a secret may stand in the environment: env:NAME in its "
+        "place is the value of the variable NAME.",
+    )
+    group.add_argument(
+        "--contact", metavar="URL|MAIL", help="where those whose sites are crawled can reach you: a page or an address"
+    )
+    group.add_argument(
+        "--header", action="append", default=[], metavar="'NAME: VALUE'", help="send this to every host (repeatable)"
+    )
+    group.add_argument(
+        "--auth",
+        action="append",
+        default=[],
+        metavar="ORIGIN=USER:PASSWORD",
+        help="basic authentication for an origin such as https://example.org, and for no other (repeatable)",
+    )
+    group.add_argument(
+        "--proxy",
+        metavar="URL",
+        help="send everything through this HTTP proxy; keeping away from private addresses is then left to it",
+    )
+    group.add_argument("--cookies", action="store_true", help="keep cookies, and send them back (default: none)")
+
+
 def add_state(parser: argparse.ArgumentParser) -> None:
     """Adds what makes a crawl survive its process."""
     group = parser.add_argument_group("state")
@@ -204,6 +238,10 @@ def fetch_options(parsed: argparse.Namespace) -> FetchOptions:
         timeout_s=parsed.timeout,
         connect_timeout_s=min(parsed.timeout, FetchOptions().connect_timeout_s) if parsed.timeout > 0 else 1.0,
         max_body_bytes=parsed.max_body,
+        contact=parsed.contact,
+        headers=_headers(parsed.header),
+        origins=tuple(_auth(text) for text in parsed.auth),
+        proxy=None if parsed.proxy is None else _secret("--proxy", parsed.proxy),
         cookies=parsed.cookies,
         resolve=tuple(_resolve(text) for text in parsed.resolve),
         addresses=AddressOptions(
@@ -211,6 +249,26 @@ def fetch_options(parsed: argparse.Namespace) -> FetchOptions:
         ),
         cache=_cache_options(parsed),
     )
+
+
+def is_introduced(parsed: argparse.Namespace) -> bool:
+    """Whether requests say whom a site can turn to."""
+    return parsed.contact is not None or any(
+        text.lower().startswith(("from:", "user-agent:")) for text in parsed.header
+    )
+
+
+def is_elsewhere(parsed: argparse.Namespace, url: str) -> bool:
+    """Whether a canonical URL leads to other people's machines, as far as can be told before its name is looked up."""
+    host_port = urls.host_port(url)
+    host = next(
+        (entry.address for entry in map(_resolve, parsed.resolve) if f"{entry.host}:{entry.port}" == host_port),
+        host_port.rpartition(":")[0].strip("[]"),
+    )
+    if is_ip_address(host):
+        return is_public(host)
+    _, dot, last = host.rstrip(".").rpartition(".")
+    return bool(dot) and last not in _LOCAL_NAMES
 
 
 def offload_options(parsed: argparse.Namespace) -> OffloadOptions:
@@ -265,6 +323,38 @@ def handler_name(text: str | None) -> str | None:
     if here not in sys.path:
         sys.path.insert(0, here)
     return text
+
+
+def _headers(texts: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        name, colon, value = text.partition(":")
+        name = name.strip()
+        if not colon or not name:
+            raise InvalidOption("--header: write 'NAME: VALUE'")  # and not what was written: it may be a secret
+        if name.lower() in (other.lower() for other in found):
+            raise InvalidOption(f"--header: {name} is given twice")
+        found[name] = _secret("--header", value.strip())
+    return found
+
+
+def _auth(text: str) -> OriginOptions:
+    origin, equals, secret = text.partition("=")
+    user, colon, password = secret.partition(":")
+    if not equals or not colon:
+        raise InvalidOption("--auth: write ORIGIN=USER:PASSWORD, such as https://example.org=me:env:MY_PASSWORD")
+    return OriginOptions(origin=origin, auth=(user, _secret("--auth", password)))
+
+
+def _secret(option: str, text: str) -> str:
+    """What was given, or the variable of the environment that it names."""
+    if not text.startswith("env:"):
+        return text
+    name = text.removeprefix("env:")
+    value = os.environ.get(name)
+    if value is None:
+        raise InvalidOption(f"{option}: the environment has no variable {name}")
+    return value
 
 
 def _resolve(text: str) -> Resolve:

@@ -14,6 +14,7 @@ from aiohttp import hdrs
 from multidict import CIMultiDict
 from yarl import URL
 
+from scraper import urls
 from scraper.errors import InvalidOption, NotRunning
 from scraper.fetch.address_check import AddressCheck
 from scraper.fetch.body import discard_body, read_body
@@ -24,6 +25,7 @@ from scraper.fetch.cookies import CookieJar
 from scraper.fetch.deadline import TimeLimit
 from scraper.fetch.decoding import ACCEPT_ENCODING
 from scraper.fetch.failures import FOREIGN, failure_of, http_failure
+from scraper.fetch.origins import Origins, has
 from scraper.fetch.protocol import Gate, IsNamed
 from scraper.fetch.redirects import CREDENTIALS, REDIRECTS, Hop, hop_to, next_hop
 from scraper.fetch.refused import Refused
@@ -34,9 +36,10 @@ from scraper.options import FetchOptions, available_cpus
 _ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 # A Content-Security-Policy of more than aiohttp's 8 KB is common on the web. 128 fields of 32 KB are 4 MB, which as
-# many connections as a crawl has may hold at once.
+# many connections as a crawl has may hold for a moment; more than browsers take of a whole header goes no further.
 _MAX_FIELD_BYTES = 32_768
 _MAX_FIELDS = 128
+_MAX_HEADER_BYTES = 262_144
 
 # aiohttp warns of larger bodies that are given as bytes.
 _LARGE_BODY_BYTES = 1_000_000
@@ -64,12 +67,14 @@ class AioFetcher:
     """
 
     def __init__(self, options: FetchOptions, gate: Gate, connections: int, is_named: IsNamed | None = None) -> None:
-        for name, value in (("User-Agent", options.user_agent), *options.headers.items()):
+        own = [pair for entry in options.origins for pair in entry.headers.items()]
+        for name, value in (("User-Agent", options.user_agent), *options.headers.items(), *own):
             if (fault := _fault_of_header(name, value)) is not None:
                 raise InvalidOption(fault)
         self._options = options
         self._gate = gate
         self._connections = connections
+        self._origins = Origins(options)
         self._check = AddressCheck(options.addresses, is_named)
         # These go along request by request, so that a redirect can drop them.
         self._credentials = tuple(pair for pair in options.headers.items() if pair[0].lower() in CREDENTIALS)
@@ -88,7 +93,9 @@ class AioFetcher:
 
     async def __aenter__(self) -> Self:
         options = self._options
-        own = {"User-Agent": options.user_agent, "Accept": _ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
+        own = {"User-Agent": options.full_user_agent, "Accept": _ACCEPT, "Accept-Encoding": ACCEPT_ENCODING}
+        if options.mail_address is not None:
+            own["From"] = options.mail_address
         headers = CIMultiDict(own)
         headers.update([pair for pair in options.headers.items() if pair not in self._credentials])
         self._cookies = CookieJar() if options.cookies else None
@@ -128,6 +135,7 @@ class AioFetcher:
             self._time_limit.close()  # closing a connection does not wake who reads a body from it
             await session.close()
             self._clock.close()
+            self._origins.forget()
             if self._cache is not None:
                 await self._cache.aclose()
 
@@ -152,7 +160,6 @@ class AioFetcher:
         clock = self._clock
         clock.start()
         under_way = Exchange(clock.now_s())
-        exchange.set(under_way)
         try:
             with self._time_limit:
                 max_bytes = self._options.max_body_bytes if max_body_bytes is None else max_body_bytes
@@ -163,20 +170,36 @@ class AioFetcher:
         finally:
             clock.stop()
 
+    def keep_credentials(self, url: str) -> str:
+        """Sends user and password of a seed's URL with every request to its origin, as long as this fetcher is open.
+
+        So the crawl need not carry them: they stay out of its state, its outputs and what it tells.
+
+        Args:
+            url: canonical.
+
+        Returns:
+            The URL without them.
+        """
+        self._origins.keep(url)
+        return urls.without_credentials(url)
+
     def _first_hop(self, request: Request) -> Hop:
         headers = request.headers
         if headers:
             for name, value in headers:
                 if (fault := _fault_of_header(name, value)) is not None:
                     raise Refused("bad_header", fault)
-        if request.accept and not _has(headers, "accept"):
+        if request.accept and not has(headers, "accept"):
             headers = (*headers, ("Accept", ",".join((*request.accept, _ACCEPT))))
-        for pair in self._credentials:
-            if not _has(headers, pair[0]):
-                headers = (*headers, pair)
         if _TOKEN.fullmatch(request.method) is None:
             raise Refused("bad_header", "the method is none that HTTP allows")
-        return hop_to(request.url, request.method, headers, request.body)
+        hop = hop_to(request.url, request.method, headers, request.body)
+        if self._credentials:
+            given = (*hop.headers, *self._origins.headers(hop.url))
+            more = [pair for pair in self._credentials if not has(given, pair[0])]
+            hop = hop._replace(headers=(*hop.headers, *more))
+        return hop
 
     async def _follow(
         self, request: Request, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange, max_bytes: int
@@ -206,15 +229,35 @@ class AioFetcher:
 
     async def _send(self, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange) -> aiohttp.ClientResponse:
         url = _target(hop.url)
+        headers, proxy = self._headers(hop), self._origins.proxy(hop.url)
+        proxy_url = proxy_headers = None
+        under_way.proxy = None
+        if proxy is not None:
+            if url.raw_host and url.port and (refusal := self._check.refusal_of_name(url.raw_host, url.port)):
+                raise refusal
+            under_way.proxy, proxy_url = proxy.host_port, proxy.url
+            if proxy.authorization is not None:
+                secret = "Proxy-Authorization", proxy.authorization
+                if url.scheme == "https":  # through a tunnel, of whose opening the site sees nothing
+                    proxy_headers = (secret,)
+                else:
+                    headers = (*headers, secret)
         may_repeat = hop.method in _IDEMPOTENT
         while True:
+            exchange.set(under_way)  # each time, because the gate may have fetched something in this task
             under_way.began_s = self._clock.now_s()
             under_way.was_reused = False
             body = hop.body
             data = io.BytesIO(body) if body is not None and len(body) > _LARGE_BODY_BYTES else body
             try:
                 return await session.request(
-                    hop.method, url, headers=self._headers(hop) or None, data=data, allow_redirects=False
+                    hop.method,
+                    url,
+                    headers=headers or None,
+                    data=data,
+                    allow_redirects=False,
+                    proxy=proxy_url,
+                    proxy_headers=proxy_headers,
                 )
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
                 # A server may close an idle connection at the moment it is used again. Then the request is repeated,
@@ -233,7 +276,7 @@ class AioFetcher:
         ask = partial(self._ask, request, session, under_way, max_bytes)
         if self._cache is None:
             return await ask(hop)
-        return await self._cache.answer(hop, partial(_is_read, request), ask, max_bytes)
+        return await self._cache.answer(hop, self._headers(hop), partial(_is_read, request), ask, max_bytes)
 
     async def _ask(
         self, request: Request, session: aiohttp.ClientSession, under_way: Exchange, max_bytes: int, hop: Hop
@@ -243,6 +286,8 @@ class AioFetcher:
             latency_s = self._clock.now_s() - under_way.began_s
             if self._cookies is not None:
                 self._cookies.take(hop.url, response.headers.getall(hdrs.SET_COOKIE, ()))
+            if sum([len(name) + len(value) for name, value in response.raw_headers]) > _MAX_HEADER_BYTES:
+                raise Refused("header_too_large", f"the header is larger than the cap of {_MAX_HEADER_BYTES} bytes")
             status, headers = response.status, _pairs(response.raw_headers)
             body, wire_bytes = None, 0
             if 200 <= status < 300 and _is_read(request, headers):
@@ -258,6 +303,8 @@ class AioFetcher:
     def _headers(self, hop: Hop) -> tuple[tuple[str, str], ...]:
         """What a hop carries, and what is its host's alone and so never becomes a part of the hop."""
         headers = hop.headers
+        if of_origin := self._origins.headers(hop.url):
+            headers = (*headers, *(pair for pair in of_origin if not has(headers, pair[0])))
         if self._cookies is not None:
             own = "; ".join([value for name, value in headers if name.lower() == "cookie"])
             if (cookies := self._cookies.header(hop.url, own)) != own:
@@ -303,13 +350,11 @@ def _first(headers: Pairs, wanted: str) -> str | None:
     return next((value for name, value in headers if name.lower() == wanted), None)
 
 
-def _has(headers: Pairs, wanted: str) -> bool:
-    return any(name.lower() == wanted.lower() for name, _ in headers)
-
-
 def _fault_of_header(name: str, value: str) -> str | None:
     if _TOKEN.fullmatch(name) is None:
-        return f"the header name {name[:40]!r} is not one that HTTP allows"
+        # Only its beginning: somebody may have written "Name: secret".
+        beginning = _TOKEN.match(name)
+        return f"a header name that begins with {beginning[0][:40] if beginning else ''!r} is not one that HTTP allows"
     if _FIELD_VALUE.fullmatch(value) is None:
         return f"the value of the header {name} holds characters that HTTP does not allow"
     return None

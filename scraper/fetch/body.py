@@ -66,6 +66,9 @@ async def read_body(
         raise _loss(protocol) or exc from exc
     if not is_framed and (loss := _loss(protocol)) is not None:
         raise loss
+    if protocol is not None and isinstance(protocol.exception(), HttpProcessingError):
+        # What came with the end of the body is no answer, so that was not its end: the length is wrong.
+        raise Refused("bad_framing", "bytes follow the end of the body")
     body = b"".join(waiting)
     if decoder is None or wire_bytes == 0:
         return body, wire_bytes

@@ -34,10 +34,12 @@ class Exchange:
         began_s: when it went out; before that, when its connection began to be made. Waiting for a free connection
             or for a thread to look a name up is the crawl's own, and comes before both.
         was_reused: whether it went out on a connection that had served before.
+        proxy: host and port of the proxy that it goes through, which the user named and so may be anywhere.
     """
 
     began_s: float
     was_reused: bool = False
+    proxy: tuple[str | None, int | None] | None = None
 
 
 exchange: ContextVar[Exchange] = ContextVar("exchange")
@@ -155,6 +157,9 @@ class Connector(aiohttp.TCPConnector):
             Refused: there is none.
         """
         found = await super()._resolve_host(host, port, traces)
+        if (host, port) == exchange.get().proxy:
+            _checked.set(frozenset([one["host"] for one in found]))
+            return found
         refusals = [self._check.refusal(host, port, one["host"]) for one in found]
         permitted = [one for one, refusal in zip(found, refusals, strict=True) if refusal is None]
         if not permitted and refusals[0] is not None:
@@ -174,6 +179,8 @@ class Connector(aiohttp.TCPConnector):
 
     def _is_permitted(self, key: Any, protocol: ResponseHandler) -> bool:
         """Whether an idle connection may still be used: a crawl that named its host may have ended meanwhile."""
+        if key.proxy is not None:
+            return True
         peer = protocol.transport.get_extra_info("peername") if protocol.transport is not None else None
         return peer is not None and self._check.refusal(key.host, key.port, peer[0]) is None
 

@@ -67,15 +67,22 @@ class TimeLimit:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Time that the current task spends in it does not count; it must be under the limit, and not pause twice."""
+        """Time that the current task spends in it does not count. The task must be under the limit.
+
+        It may be under the limit anew meanwhile.
+        """
         task = _current_task()
         spell = self._take(task)
         left_s = spell.due_s - self.clock.now_s()
+        outer = self._paused.get(task)
         self._paused[task] = spell
         try:
             yield
         finally:
-            del self._paused[task]
+            if outer is None:
+                del self._paused[task]
+            else:
+                self._paused[task] = outer
             now_s = self.clock.now_s()
             spell.due_s = now_s + left_s
             self._resumed[task] = spell

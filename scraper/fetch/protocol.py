@@ -24,7 +24,8 @@ class Gate(Protocol):
     when `hop` let it pass or `again` returned. `left` ends it, and is always followed by `hop` or `again` at once;
     the last one ends when `fetch` returns or raises. Where `hop` refuses, or either is cancelled, none is under way.
 
-    URLs are canonical, without credentials. Time spent here does not count towards the attempt's deadline.
+    URLs are canonical, without credentials. Time spent here does not count towards the attempt's deadline; the fetcher
+    may be used meanwhile, also in the same task.
     """
 
     async def hop(self, request: Request, url: str) -> Skip | Failure | None:

@@ -189,6 +189,30 @@ async def test_the_time_before_a_pause_counts() -> None:
     limit.close()
 
 
+async def test_a_task_may_be_under_the_limit_anew_in_a_pause() -> None:
+    limit = TimeLimit(0.05, LoopClock())
+
+    async def work() -> list[str]:
+        ended: list[str] = []
+        try:
+            with limit, limit.paused():
+                with contextlib.suppress(TimeoutError), limit:
+                    with limit.paused():
+                        await asyncio.sleep(0.1)
+                    ended.append("inner goes on")
+                    await asyncio.Event().wait()
+                ended.append("inner timeout")
+            ended.append("outer goes on")
+            with limit:
+                await asyncio.Event().wait()
+        except TimeoutError:
+            ended.append("outer timeout")
+        return ended
+
+    assert await work() == ["inner goes on", "inner timeout", "outer goes on", "outer timeout"]
+    limit.close()
+
+
 async def test_closing_ends_a_pause() -> None:
     limit = TimeLimit(60, LoopClock())
 

@@ -60,6 +60,7 @@ BAD = [
     ("empty-reply", "disconnected", True),
     ("headers-cut", "disconnected", True),
     ("length-too-long", "truncated_body", True),
+    ("length-too-short", "bad_framing", True),
     ("length-negative", "bad_framing", True),
     ("lengths-differ", "bad_framing", True),
     ("length-and-chunked", "bad_framing", True),
@@ -206,6 +207,37 @@ async def test_unusual_bad_answers(head: bytes, reason: str) -> None:
         got = await attempt(peer.url)
     assert isinstance(got, Failure)
     assert got.reason == reason
+
+
+@pytest.mark.parametrize("sent", [0, 20])
+async def test_a_body_that_is_longer_than_its_length_is_not_taken_for_whole(sent: int) -> None:
+    """Half a page would be taken for the page. What comes later than the end of a body cannot be waited for."""
+    body = b"<p>" + b"x" * 100
+    head = HTML + b"Content-Length: 50\r\n\r\n"
+    async with Peer((ASKED, head + body[:sent], TURNS, body[sent:], HANG)) as peer:
+        got = await attempt(peer.url)
+    assert isinstance(got, Failure)
+    assert (got.reason, got.retryable) == ("bad_framing", True)
+
+
+@pytest.mark.parametrize(
+    "trailer", [b"".join(b"X-%d: y\r\n" % number for number in range(2_000)), b"X: " + b"y" * 1_000_000 + b"\r\n"]
+)
+async def test_a_trailer_is_bounded_like_a_header(trailer: bytes) -> None:
+    chunks = HTML + b"Transfer-Encoding: chunked\r\n\r\n4\r\n<p>x\r\n0\r\n"
+    for end, reason in ((b"X: y\r\n\r\n", None), (trailer + b"\r\n", "header_too_large")):
+        async with Peer((ASKED, chunks + end, HANG)) as peer:
+            assert getattr(await attempt(peer.url), "reason", None) == reason
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "reason"),
+    [(100, 2_500, None), (100, 2_700, "header_too_large"), (125, 30_000, "header_too_large")],
+)
+async def test_a_header_is_bounded_as_a_whole(count: int, size: int, reason: str | None) -> None:
+    fields = b"".join(b"X-%d: %b\r\n" % (number, b"y" * size) for number in range(count))
+    async with Peer((ASKED, HTML + fields + b"Content-Length: 3\r\n\r\n<p>", HANG)) as peer:
+        assert getattr(await attempt(peer.url), "reason", None) == reason
 
 
 async def test_endless_interim_answers_end_at_the_deadline() -> None:
@@ -538,6 +570,26 @@ async def test_a_closed_gate_does_not_use_up_the_time_of_an_attempt() -> None:
     timeout_s = 0.1
     async with Peer((ASKED, answer(b"", "Location: /b", status="302 Found"), ASKED, PAGE)) as peer:
         assert isinstance(await attempt(peer.url, ClosedGate(), timeout_s=timeout_s), Response)
+
+
+async def test_the_gate_may_fetch_something_itself() -> None:
+    """Such as the robots.txt of the host that a redirect leads to, over a redirect of its own."""
+
+    class AskingGate(OpenGate):
+        async def hop(self, request: Request, url: str) -> None:
+            if url.endswith("/b"):
+                got.append(await fetcher.fetch(Request(f"{peer.url}robots.txt", accept="*/*")))
+
+    got: list[Response | Failure | Skip] = []
+    to_b, to_c = (answer(b"", f"Location: /{path}", status="302 Found") for path in "bc")
+    async with (
+        Peer((ASKED, to_b, ASKED, to_c, ASKED, answer(b"robots"), ASKED, PAGE)) as peer,
+        AioFetcher(FetchOptions(), AskingGate(), 1) as fetcher,
+    ):
+        got.append(await fetcher.fetch(Request(f"{peer.url}a")))
+    assert [one.body for one in got if isinstance(one, Response)] == [b"robots", b"<p>page"]
+    assert [request.split()[1] for request in peer.requests] == [b"/a", b"/robots.txt", b"/c", b"/b"]
+    assert peer.connections == 1
 
 
 async def test_closing_ends_who_waits_at_the_gate() -> None:

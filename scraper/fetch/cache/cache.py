@@ -88,6 +88,7 @@ class HopCache:
     async def answer(
         self,
         hop: Hop,
+        headers: Pairs,
         reads: Callable[[Pairs], bool],
         ask: Callable[[Hop], Awaitable[Answer]],
         max_body_bytes: int,
@@ -96,6 +97,7 @@ class HopCache:
 
         Args:
             hop: what is asked.
+            headers: of the hop, and what else goes to its origin.
             reads: whether the body of a page with such headers is wanted; without it only its headers are stored.
             ask: asks the network.
             max_body_bytes: a larger body is refused, as it would be on the network.
@@ -106,7 +108,7 @@ class HopCache:
         Raises:
             Refused: a stored body is larger than it may be. Beside it, what `ask` raises.
         """
-        sent = _by_name(hop.headers)
+        sent = _by_name(headers)
         if not self._is_cacheable(hop, sent):
             return await self._past(hop, ask)
         sent = {**self._sent, **sent}
@@ -120,8 +122,8 @@ class HopCache:
         if kept is not None:
             if self._mode != "revalidate" or self._is_fresh(kept, sent):
                 return await self._replay(kept)
-            headers = Headers(kept.answer.headers)
-            condition = validators(headers) if is_reusable(headers) else ()
+            stored = Headers(kept.answer.headers)
+            condition = validators(stored) if is_reusable(stored) else ()
         requested_s = self._now_s()
         answer = await ask(hop._replace(headers=(*hop.headers, *condition)) if condition else hop)
         if kept is not None and condition and answer.status == 304:

@@ -65,7 +65,7 @@ class Site:
     ) -> Answer | Failure:
         """One exchange in a run of its own, so that whatever was to be written is in the file."""
         async with self.cached(mode) as cache:
-            return await cache.answer(hop, lambda _: is_read, self.network.ask, MOST_BYTES)
+            return await cache.answer(hop, hop.headers, lambda _: is_read, self.network.ask, MOST_BYTES)
 
     def rows(self, query: str) -> list[Any]:
         with closing(sqlite3.connect(self.path)) as database:
@@ -108,7 +108,7 @@ async def test_a_stale_answer_that_holds_is_given_with_its_new_headers(site: New
     a = site(html('ETag: "1"', "X-A: 1"), html("Cache-Control: max-age=60", "X-A: 2", status=304, body=None))
     await a.fetch()
     async with a.cached() as cache:
-        got = await cache.answer(HOP, lambda _: True, a.network.ask, MOST_BYTES)
+        got = await cache.answer(HOP, (), lambda _: True, a.network.ask, MOST_BYTES)
         assert cache.counts == CacheCounts(revalidated=1)
     assert isinstance(got, Answer)
     assert (got.status, got.body, got.latency_s, got.wire_bytes) == (200, BODY, 0.1, 0)
@@ -219,7 +219,7 @@ async def test_a_url_has_a_bounded_number_of_answers(site: NewSite) -> None:
         for number in range(40):
             a.now_s += 1
             hop = HOP._replace(headers=(("X", str(number)),))
-            await cache.answer(hop, lambda _: True, a.network.ask, MOST_BYTES)
+            await cache.answer(hop, hop.headers, lambda _: True, a.network.ask, MOST_BYTES)
     assert a.rows("SELECT count(*) FROM answers") == [(16,)]
     assert isinstance(await a.fetch(HOP._replace(headers=(("X", "39"),)), "only"), Answer)
 
@@ -314,7 +314,9 @@ async def test_a_body_is_kept_once(site: NewSite) -> None:
     a = site(html())
     async with a.cached("replay") as cache:
         for number in range(5):
-            await cache.answer(HOP._replace(url=f"http://a.test/{number}"), lambda _: True, a.network.ask, MOST_BYTES)
+            await cache.answer(
+                HOP._replace(url=f"http://a.test/{number}"), (), lambda _: True, a.network.ask, MOST_BYTES
+            )
     assert a.rows("SELECT count(*) FROM answers") == [(5,)]
     assert a.rows("SELECT size, length(packed) < size / 4 FROM bodies") == [(len(BODY), 1)]
 
@@ -359,9 +361,9 @@ async def test_what_was_not_used_for_longest_makes_room(site: NewSite) -> None:
     async with a.cached("replay", max_bytes=600_000) as cache:
         for hop in hops:
             a.now_s += 7_200
-            await cache.answer(hop, lambda _: True, a.network.ask, MOST_BYTES)
+            await cache.answer(hop, hop.headers, lambda _: True, a.network.ask, MOST_BYTES)
             first = await cache.answer(
-                hops[0], lambda _: True, a.network.ask, MOST_BYTES
+                hops[0], (), lambda _: True, a.network.ask, MOST_BYTES
             )  # the one that is always used
             assert isinstance(first, Answer)
             assert first.body == bodies[0]
@@ -380,12 +382,14 @@ async def test_two_caches_on_one_file_give_each_others_answers(site: NewSite) ->
     async with a.cached("replay") as one, a.cached("replay") as other:
 
         async def half(cache: HopCache, part: list[Hop]) -> None:
-            await asyncio.gather(*(cache.answer(hop, lambda _: True, a.network.ask, MOST_BYTES) for hop in part))
+            await asyncio.gather(
+                *(cache.answer(hop, hop.headers, lambda _: True, a.network.ask, MOST_BYTES) for hop in part)
+            )
 
         await asyncio.gather(half(one, hops[::2]), half(other, hops[1::2]))
     async with a.cached("only") as cache:
         for hop in hops:
-            assert isinstance(await cache.answer(hop, lambda _: True, a.network.ask, MOST_BYTES), Answer)
+            assert isinstance(await cache.answer(hop, hop.headers, lambda _: True, a.network.ask, MOST_BYTES), Answer)
         assert cache.counts == CacheCounts(replayed=60)
     assert len(a.network.asked) == 60
 
@@ -395,12 +399,12 @@ async def test_a_file_that_cannot_be_written_costs_the_cache_and_nothing_else(
 ) -> None:
     a = site(html())
     async with a.cached("replay") as cache:
-        await cache.answer(HOP, lambda _: True, a.network.ask, MOST_BYTES)
+        await cache.answer(HOP, (), lambda _: True, a.network.ask, MOST_BYTES)
         with closing(sqlite3.connect(a.path)) as database, database:
             database.execute("DROP TABLE bodies")
         for number in range(5):
             got = await cache.answer(
-                HOP._replace(url=f"http://a.test/{number}"), lambda _: True, a.network.ask, MOST_BYTES
+                HOP._replace(url=f"http://a.test/{number}"), (), lambda _: True, a.network.ask, MOST_BYTES
             )
             assert isinstance(got, Answer)
             assert got.body == BODY
@@ -417,7 +421,7 @@ async def test_a_file_that_cannot_be_read_is_asked_no_more_than_the_site(
     async with a.cached("replay") as cache:
         with closing(sqlite3.connect(a.path)) as database, database:
             database.execute("DROP TABLE answers")
-        got = await cache.answer(HOP, lambda _: True, a.network.ask, MOST_BYTES)
+        got = await cache.answer(HOP, (), lambda _: True, a.network.ask, MOST_BYTES)
         assert isinstance(got, Answer)
         trouble = cache.counts.trouble
     assert trouble is not None
@@ -433,8 +437,8 @@ async def test_what_nobody_foresaw_reaches_who_waits_and_ends_nothing_else(
         with monkeypatch.context() as patch:
             patch.setattr("scraper.fetch.cache.file.CacheFile.find", lambda *_: bytes(1 << 62))
             with pytest.raises((MemoryError, OverflowError)):
-                await cache.answer(HOP, lambda _: True, a.network.ask, MOST_BYTES)
-        assert isinstance(await cache.answer(HOP, lambda _: True, a.network.ask, MOST_BYTES), Answer)
+                await cache.answer(HOP, (), lambda _: True, a.network.ask, MOST_BYTES)
+        assert isinstance(await cache.answer(HOP, (), lambda _: True, a.network.ask, MOST_BYTES), Answer)
     assert len(a.network.asked) == 1
 
 
@@ -443,5 +447,5 @@ async def test_much_that_waits_to_be_written_is_waited_for(site: NewSite, monkey
     monkeypatch.setattr("scraper.fetch.cache.off_loop._MOST_WAITING_BYTES", 0)
     a = site(html())
     async with a.cached("replay") as cache:
-        await cache.answer(HOP, lambda _: True, a.network.ask, MOST_BYTES)
+        await cache.answer(HOP, (), lambda _: True, a.network.ask, MOST_BYTES)
         assert a.rows("SELECT count(*) FROM answers") == [(1,)]

@@ -9,7 +9,7 @@ from fixtures_server import FixtureServer
 from scraper.errors import CacheRefused
 from scraper.fetch import AioFetcher, OpenGate
 from scraper.model import CacheCounts, Failure, Request, Response, Skip
-from scraper.options import CacheModeName, CacheOptions, FetchOptions
+from scraper.options import CacheModeName, CacheOptions, FetchOptions, OriginOptions
 from tests.fetch.attempt import OPEN_GATE, attempt
 from tests.fetch.peer import Peer, Script, Step, answer
 
@@ -178,6 +178,23 @@ async def test_a_location_of_other_bytes_leads_to_the_same_place(replay: CacheOp
     assert isinstance(second, Response)
     assert first.url == second.url == f"{peer.url}stra%DFe"
     assert len(peer.requests) == 2
+
+
+async def test_a_page_behind_an_origins_password_is_not_kept(replay: CacheOptions) -> None:
+    async with Peer((ASKED, PAGE, ASKED, PAGE)) as peer:
+        origin = OriginOptions(origin=peer.url.rstrip("/"), auth=("user", "secret-1"))
+        async with AioFetcher(FetchOptions(cache=replay, origins=(origin,)), OPEN_GATE, 1) as fetcher:
+            for _ in range(2):
+                assert isinstance(await fetcher.fetch(Request(peer.url)), Response)
+    assert len(peer.requests) == 2
+
+
+async def test_an_origins_headers_select_its_answers(replay: CacheOptions) -> None:
+    async with Peer((ASKED, answer(b"<p>page", "Vary: X-Key"))) as peer:
+        for key, count in (("one", 1), ("one", 1), ("two", 2)):
+            origin = OriginOptions(origin=peer.url.rstrip("/"), headers={"X-Key": key})
+            await attempt(peer.url, cache=replay, origins=(origin,))
+            assert len(peer.requests) == count
 
 
 @pytest.mark.parametrize(
