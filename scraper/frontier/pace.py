@@ -20,8 +20,9 @@ latencies: it keeps a given number under way, and does not find out which.
 refusal of a row. Refusals of what was under way when the host refused are the same signal. A limit that was refused is
 tried again after 128 good answers, doubled each time, since a fixed patience would be refused for ever. At limit 1 an
 interval after each request doubles too; it shrinks to two thirds of the rate that was refused, then slowly. A single
-503 without Retry-After may be one page's trouble, and costs less: no interval, and 32 good answers. And when requests a
-second apart are still refused, but fewer than three in ten, the pace is not the reason: the interval ends.
+503 without Retry-After may be one page's trouble, and costs less: no interval, and 32 good answers. And when requests
+2 s apart (1 s for such 503) are still refused, but fewer than three in ten, the pace is not the reason, and the
+interval ends.
 
 *Circuit breaker* (Nygard 2007). Five requests in a row without an answer open it: the host rests 5 s, doubled each
 time, then one request tries. An answer closes it, and concurrency grows from 1. When a try fails `host_patience_s` or
@@ -69,8 +70,10 @@ _MOST_WARINESS = 4096
 _RELAXING = 0.998
 # Refusals with fewer good answers between them are of one row.
 _GOOD_ANSWERS_END_A_ROW = 3
-# A host that still refuses some at such an interval, but fewer than this share, would do so at any pace.
-_VAIN_INTERVAL_S = 1.0
+# A host that still refuses some at such an interval, but fewer than this share, would do so at any pace. Where it
+# does not say that it is the pace, the shorter interval is proof enough.
+_VAIN_INTERVAL_S = 2.0
+_VAIN_UNSAID_INTERVAL_S = 1.0
 _DENSE_SHARE = 0.3
 _SHARE_EXCHANGES = 16
 
@@ -123,7 +126,9 @@ _NOTHING = {
     "closed": "the crawler's own doing",
     "client_error": "of unknown cause",
 }
-"""Reasons that say nothing about the host, and why. All others came after some answer, so the host is there."""
+"""Reasons that say nothing about the host, and why. All others came after some answer, so the host is there: bytes that
+are no HTTP, too, because what is at fault then is one page or one connection, and each fails at once by itself.
+"""
 
 _REFUSED = frozenset({"http_429", "http_503"})
 
@@ -223,7 +228,7 @@ class _Concurrency:
         waiting = peak * (1.0 - exp(-excess))
         if self.is_sounding:
             self.is_sounding = False
-            self.clear_s = since_s = now_s
+            self.clear_s = now_s
             has_news = self.baseline is not None and self.baseline > known + _NEWS
             self.sounding_gap = _FIRST_SOUNDING if has_news else min(2 * self.sounding_gap, _RAREST_SOUNDING)
         elif excess > _WELL_ABOVE:
@@ -260,7 +265,8 @@ class _Concurrency:
         if self.baseline is None or (is_alone and mean > self.baseline):
             self.baseline = mean
         elif mean < self.baseline:
-            self.baseline += (mean - self.baseline) * (0.5 if is_alone or self.is_starting else 0.25)
+            # The first answer carries the name service, the connection and cold caches.
+            self.baseline += (mean - self.baseline) * (1.0 if self.is_starting else 0.25)
         return max(mean - self.baseline, 0.0)
 
     def _grow(self, *, may_pass_ceiling: bool) -> None:
@@ -320,7 +326,8 @@ class _Refusals:
         self.signal_s = now_s
         self.good = 0
         is_dense = self.share >= _DENSE_SHARE
-        self.is_in_vain = not is_dense and (self.is_in_vain or self.shortest_interval_s >= _VAIN_INTERVAL_S)
+        vain_s = _VAIN_INTERVAL_S if is_said else _VAIN_UNSAID_INTERVAL_S
+        self.is_in_vain = not is_dense and (self.is_in_vain or self.shortest_interval_s >= vain_s)
         if self.is_in_vain:
             self.interval_s = self.shortest_interval_s = 0.0
             self.wariness = _LEAST_WARINESS
@@ -599,8 +606,6 @@ class Pacer:
 
     def _learn(self, record: _Host, latency_s: float | None, now_s: float) -> None:
         refusals = record.refusals
-        if record.delay_s > 0 or (refusals is not None and refusals.interval_s > 0):
-            return  # one at a time, whatever its latency
         record.concurrency.answered(latency_s, now_s, may_pass_ceiling=refusals is None or refusals.may_pass)
 
     def _refused(self, host: str, record: _Host, now_s: float, failure: Failure) -> None:
@@ -615,9 +620,8 @@ class Pacer:
             return
         is_said = failure.reason == "http_429" or failure.retry_after_s is not None
         is_about_pace = refusals.signalled(now_s, is_said=is_said)
-        if concurrency.limit > 1 and not record.delay_s:
-            concurrency.ceiling = concurrency.limit
-        elif is_about_pace:
+        concurrency.ceiling = max(concurrency.limit, 2)
+        if is_about_pace and (concurrency.limit == 1 or record.delay_s > 0):
             refusals.lengthen(record.delay_s, concurrency.usual_latency_s(), self._pace.max_backoff_s)
         concurrency.set_back(concurrency.limit // 2, now_s)
         self._rest_refused(host, refusals, now_s, max(asked_s, self._rest_s(_FIRST_REST_S, refusals.row)))

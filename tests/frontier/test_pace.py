@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scraper.fetch import failures
 from scraper.frontier import pace as pace_module
 from scraper.frontier.pace import Pacer
 from scraper.model import Failure, Response, Skip, Stage
@@ -261,6 +262,20 @@ def test_a_site_that_becomes_a_little_slower_for_good_is_sounded() -> None:
     assert run.pages(30.0) >= 0.9 * 370.0 * 8 / 0.4
 
 
+def test_soundings_become_rare_where_they_have_no_news() -> None:
+    run = crawl(Queueing(4, lambda _now_s: 0.2), per_host=16).until(1000.0)
+    lows = sum(limit == 1 and at_s > 400.0 for limit, (at_s, _) in zip(run.limits, run.ends, strict=True))
+    assert 0 < lows < 0.01 * run.pages(400.0)
+
+
+def test_a_slow_first_answer_does_not_hide_a_queue() -> None:
+    """It carries the name service, the connection and cold caches."""
+    numbers = count()
+    site = Queueing(2, lambda _now_s: 2.0 if next(numbers) < 2 else 0.2)
+    run = crawl(site, per_host=32).until(60.0)
+    assert run.mean_limit(30.0) < 9
+
+
 def test_a_site_that_shares_itself_among_all_requests_is_not_swamped() -> None:
     """Not a queue: each request gets a share, so that none answers at its unhindered speed."""
     under_way: list[float] = []
@@ -307,6 +322,32 @@ def test_an_answer_that_was_under_way_before_the_refusal_is_part_of_it_even_when
     rest_s = pacer.ready_s(HOST)
     pacer.ended(HOST, 30.0, failure("http_429", 30.0))
     assert pacer.ready_s(HOST) == rest_s
+
+
+@pytest.mark.parametrize("latency_s", [0.01, None])
+def test_an_answer_that_is_taken_up_during_the_rest_is_part_of_the_refusal(latency_s: float | None) -> None:
+    """A busy crawler takes it up late, and its net latency then begins after the refusal."""
+    pacer = Pacer(PaceOptions(per_host=8), random.Random(1))
+    for _ in range(2):
+        pacer.started(HOST, 0.0)
+    pacer.ended(HOST, 0.01, Failure(Stage.FETCH, "http_429", latency_s=latency_s))
+    rest_s = pacer.ready_s(HOST)
+    pacer.ended(HOST, 0.4, Failure(Stage.FETCH, "http_429", latency_s=latency_s))
+    assert pacer.ready_s(HOST) == rest_s
+
+
+def test_a_row_of_refusals_is_forgotten_after_good_answers() -> None:
+    pacer = Pacer(PaceOptions(), random.Random(1))
+    rests = []
+    now_s = 0.0
+    for results in ([failure("http_503")] * 5, [page(0.1)] * 10, [failure("http_503")]):
+        for result in results:
+            now_s = max(now_s, pacer.ready_s(HOST))
+            pacer.started(HOST, now_s)
+            pacer.ended(HOST, now_s, result)
+        rests.append(pacer.ready_s(HOST) - now_s)
+    assert rests[0] >= 8.0  # 16 s, give or take half
+    assert rests[2] <= 1.5
 
 
 def test_what_the_host_asks_for_is_kept_to_up_to_the_users_bound() -> None:
@@ -374,6 +415,19 @@ def test_after_refusals_at_one_at_a_time_a_gap_grows_and_goes_again() -> None:
     assert gaps[0] >= 1.0
     assert gaps == sorted(gaps, reverse=True)
     assert gaps[-1] <= 0
+
+
+def test_when_the_gap_ends_concurrency_grows_from_one() -> None:
+    pacer = Pacer(PaceOptions(per_host=8), random.Random(1))
+    now_s = 0.0
+    for result in [failure("connection_refused")] * 5 + [page(0.1)] + [failure("http_429")] * 2:
+        now_s = max(now_s, pacer.ready_s(HOST))
+        pacer.started(HOST, now_s)
+        pacer.ended(HOST, now_s, result)
+    run = Crawl(steadily(0.1), pacer, now_s=now_s).until(now_s + 200.0)
+    assert run.limits[0] == 1
+    assert run.limits[-1] == 8
+    assert all(later <= earlier + 1 for earlier, later in pairwise(run.limits))
 
 
 # The circuit breaker.
@@ -472,8 +526,8 @@ def test_a_host_that_takes_only_so_many_connections_gets_no_more() -> None:
         return 0.1, page(0.1)
 
     run = crawl(site, per_host=8).until(100.0)
-    failures = sum(isinstance(result, Failure) for _, result in run.ends)
-    assert failures < 0.2 * len(run.ends)
+    refused = sum(isinstance(result, Failure) for _, result in run.ends)
+    assert refused < 0.2 * len(run.ends)
     assert run.pages() > 0.7 * 100 * 3 / 0.1
 
 
@@ -497,16 +551,54 @@ def test_a_name_service_in_trouble_does_not_give_a_host_up(was_reached: bool) ->
     assert pacer.given_up(HOST) is None
 
 
+OUT_OF_REACH = {
+    "timeout",
+    "connect_timeout",
+    "dns",
+    "connection_refused",
+    "connection_reset",
+    "connection_error",
+    "unreachable",
+    "disconnected",
+    "tls",
+    "proxy",
+}
+SAYS_NOTHING = {
+    "private_address",
+    "denied_address",
+    "bad_url",
+    "bad_header",
+    "too_many_open_files",
+    "closed",
+    "client_error",
+}
+ANSWERED = {
+    "bad_framing",
+    "header_too_large",
+    "truncated_body",
+    "truncated_encoding",
+    "bad_encoding",
+    "unknown_encoding",
+    "body_too_large",
+    "bad_redirect",
+    "redirect_scheme",
+    "redirect_loop",
+    "too_many_redirects",
+    "http_404",
+    "http_500",
+}
+
+
+def test_every_reason_has_been_thought_of() -> None:
+    table = [line.split() for line in str(failures.__doc__).splitlines()]
+    reasons = {words[0] for words in table if len(words) > 2 and words[1] in ("yes", "no", "if")} - {"http_NNN"}
+    assert len(reasons) > 20
+    assert reasons <= OUT_OF_REACH | SAYS_NOTHING | ANSWERED
+
+
 @pytest.mark.parametrize(
     ("reason", "is_out_of_reach"),
-    [
-        *((reason, True) for reason in ("timeout", "connect_timeout", "dns", "connection_refused", "unreachable")),
-        *((reason, True) for reason in ("connection_reset", "connection_error", "disconnected", "tls", "proxy")),
-        *((reason, False) for reason in ("private_address", "denied_address", "bad_url", "bad_header", "closed")),
-        *((reason, False) for reason in ("too_many_open_files", "client_error")),
-        *((reason, False) for reason in ("bad_framing", "truncated_body", "body_too_large", "bad_encoding")),
-        *((reason, False) for reason in ("redirect_loop", "header_too_large", "http_404", "http_500")),
-    ],
+    [(reason, reason in OUT_OF_REACH) for reason in sorted(OUT_OF_REACH | SAYS_NOTHING | ANSWERED)],
 )
 def test_only_failures_without_an_answer_open_the_circuit(reason: str, is_out_of_reach: bool) -> None:
     pacer = Pacer(PaceOptions())
@@ -521,12 +613,8 @@ def test_only_failures_without_an_answer_open_the_circuit(reason: str, is_out_of
     [
         (page(0.1), True),
         (Skip("content_type"), True),
-        (failure("http_404", retryable=False), True),
-        (failure("http_500"), True),
-        (failure("truncated_body"), True),
-        (failure("too_many_open_files"), False),
-        (failure("private_address", retryable=False), False),
         (None, False),
+        *((failure(reason), reason in ANSWERED) for reason in sorted(SAYS_NOTHING | ANSWERED)),
     ],
 )
 def test_an_answer_ends_a_row_of_failures(result: Response | Failure | Skip | None, is_an_answer: bool) -> None:
@@ -591,9 +679,14 @@ def test_what_was_learnt_outlives_a_pause() -> None:
     while run.under_way:
         _, _, result = heapq.heappop(run.under_way)
         run.pacer.ended(HOST, 5.1, result)
-    run.pacer.started("another.example:80", 40.0)
-    run.pacer.ended("another.example:80", 40.1, page(0.1))
-    assert run.pacer.limit(HOST) == 8
+    pacer = run.pacer
+    pacer.started("another.example:80", 40.0)
+    pacer.ended("another.example:80", 40.1, page(0.1))
+    assert pacer.limit(HOST) == 8
+    pacer.started(HOST, 50.0)  # is not forgotten while something is under way
+    pacer.started("another.example:80", 200.0)
+    pacer.ended("another.example:80", 200.1, page(0.1))
+    assert pacer.limit(HOST) == 8
 
 
 def test_records_are_bounded_and_rests_go_last(monkeypatch: pytest.MonkeyPatch) -> None:
