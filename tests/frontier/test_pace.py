@@ -570,6 +570,7 @@ SAYS_NOTHING = {
     "bad_header",
     "too_many_open_files",
     "closed",
+    "not_cached",
     "client_error",
 }
 ANSWERED = {
