@@ -17,13 +17,13 @@ SHARED = {
     "addresses",
     "command_line",
     "completion",
+    "errors",
+    "handlers",
     "model",
     "options",
-    "errors",
-    "urls",
-    "url_form",
     "traps",
-    "handlers",
+    "url_form",
+    "urls",
 }
 
 PUBLIC = {

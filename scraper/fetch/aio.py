@@ -204,7 +204,7 @@ class AioFetcher:
     async def _follow(
         self, request: Request, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange, max_bytes: int
     ) -> Response | Failure | Skip:
-        been: set[tuple[str, str]] = set()
+        been = {self._step(hop)}
         while True:
             answer = await self._answer(request, hop, session, under_way, max_bytes)
             if isinstance(answer, Failure):
@@ -215,12 +215,13 @@ class AioFetcher:
             if status not in REDIRECTS:
                 return http_failure(status, answer.phrase, _first(answer.headers, "retry-after"), answer.latency_s)
             left_url = hop.url
-            been.add((hop.method, left_url))
             hop = next_hop(hop, status, answer.location)
-            if (hop.method, hop.url) in been:
+            step = self._step(hop)
+            if step in been:
                 raise Refused("redirect_loop", f"redirected to {hop.url} again")
             if len(been) > self._options.max_redirects:
                 raise Refused("too_many_redirects", f"more than {self._options.max_redirects} redirects")
+            been.add(step)
             self._gate.left(left_url)
             with self._time_limit.paused():
                 refusal = await self._gate.hop(request, hop.url)
@@ -230,18 +231,15 @@ class AioFetcher:
     async def _send(self, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange) -> aiohttp.ClientResponse:
         url = _target(hop.url)
         headers, proxy = self._headers(hop), self._origins.proxy(hop.url)
-        proxy_url = proxy_headers = None
-        under_way.proxy = None
+        proxy_headers: tuple[tuple[str, str], ...] = ()
         if proxy is not None:
             if url.raw_host and url.port and (refusal := self._check.refusal_of_name(url.raw_host, url.port)):
                 raise refusal
-            under_way.proxy, proxy_url = proxy.host_port, proxy.url
-            if proxy.authorization is not None:
-                secret = "Proxy-Authorization", proxy.authorization
-                if url.scheme == "https":  # through a tunnel, of whose opening the site sees nothing
-                    proxy_headers = (secret,)
-                else:
-                    headers = (*headers, secret)
+            if url.scheme == "https":  # through a tunnel, of whose opening the site sees nothing
+                proxy_headers = proxy.headers
+            elif not has(headers, hdrs.PROXY_AUTHORIZATION):
+                headers = (*headers, *proxy.headers)
+        under_way.proxy = None if proxy is None else proxy.host_port
         may_repeat = hop.method in _IDEMPOTENT
         while True:
             exchange.set(under_way)  # each time, because the gate may have fetched something in this task
@@ -256,8 +254,8 @@ class AioFetcher:
                     headers=headers or None,
                     data=data,
                     allow_redirects=False,
-                    proxy=proxy_url,
-                    proxy_headers=proxy_headers,
+                    proxy=None if proxy is None else proxy.url,
+                    proxy_headers=proxy_headers or None,
                 )
             except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
                 # A server may close an idle connection at the moment it is used again. Then the request is repeated,
@@ -299,6 +297,10 @@ class AioFetcher:
                 response.close()
         location = response.headers.get(hdrs.LOCATION)
         return Answer(status, response.reason or "", headers, location, body, wire_bytes, latency_s)
+
+    def _step(self, hop: Hop) -> tuple[str, str, str]:
+        """What a chain of redirects does once. With a new cookie, a page may be asked for again."""
+        return hop.method, hop.url, "" if self._cookies is None else self._cookies.header(hop.url)
 
     def _headers(self, hop: Hop) -> tuple[tuple[str, str], ...]:
         """What a hop carries, and what is its host's alone and so never becomes a part of the hop."""

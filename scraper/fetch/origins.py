@@ -19,11 +19,11 @@ class Proxy(NamedTuple):
 
     Args:
         url: without user and password, which an error could tell.
-        authorization: for the proxy alone.
+        headers: for the proxy alone.
     """
 
     url: URL
-    authorization: str | None
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def host_port(self) -> tuple[str | None, int | None]:
@@ -130,5 +130,6 @@ def _proxy(text: str | None) -> Proxy | None:
         return None
     url = URL(text)
     if url.user is None and url.password is None:
-        return Proxy(url, None)
-    return Proxy(url.with_user(None), basic((url.user or "").encode(), (url.password or "").encode()))
+        return Proxy(url)
+    authorization = basic((url.user or "").encode(), (url.password or "").encode())
+    return Proxy(url.with_user(None), (("Proxy-Authorization", authorization),))

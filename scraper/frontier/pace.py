@@ -19,10 +19,10 @@ latencies: it keeps a given number under way, and does not find out which.
 *Refusals* (429, 503). The limit is halved and the host rests: as long as it asks, at least 1 s doubled with each
 refusal of a row. Refusals of what was under way when the host refused are the same signal. A limit that was refused is
 tried again after 128 good answers, doubled each time, since a fixed patience would be refused for ever. At limit 1 an
-interval after each request doubles too; it shrinks to two thirds of the rate that was refused, then slowly. A single
-503 without Retry-After may be one page's trouble, and costs less: no interval, and 32 good answers. And when requests
-2 s apart (1 s for such 503) are still refused, but fewer than three in ten, the pace is not the reason, and the
-interval ends.
+interval after each request doubles too; it shrinks to two thirds of the rate that was refused, then slowly. A 503
+without Retry-After may be one page's trouble: it counts when about a quarter of the last 16 answers are such. And when
+requests 2 s apart (1 s for such 503) are still refused, but fewer than three in ten, the pace is not the reason, and
+the interval ends.
 
 *Circuit breaker* (Nygard 2007). Five requests in a row without an answer open it: the host rests 5 s, doubled each
 time, then one request tries. An answer closes it, and concurrency grows from 1. When a try fails `host_patience_s` or
@@ -75,6 +75,8 @@ _GOOD_ANSWERS_END_A_ROW = 3
 _VAIN_INTERVAL_S = 2.0
 _VAIN_UNSAID_INTERVAL_S = 1.0
 _DENSE_SHARE = 0.3
+# A 503 that does not say for how long may be one page's trouble: it counts when so many of the last answers are such.
+_FREQUENT_SHARE = 0.25
 _SHARE_EXCHANGES = 16
 
 _FAILURES_OPEN = 5
@@ -312,6 +314,11 @@ class _Refusals:
     def may_pass(self) -> bool:
         return self.good >= self.wariness
 
+    def is_frequent(self) -> bool:
+        """Counts a refusal, and tells whether there were many of late."""
+        self.share += (1.0 - self.share) / _SHARE_EXCHANGES
+        return self.share >= _FREQUENT_SHARE
+
     def signalled(self, now_s: float, *, is_said: bool) -> bool:
         """Notes a signal, and tells whether it is about the pace, rather than one page's trouble.
 
@@ -321,7 +328,6 @@ class _Refusals:
         """
         is_of_row = self.row > 0 and self.good < _GOOD_ANSWERS_END_A_ROW
         self.row = self.row + 1 if is_of_row else 1
-        self.share += (1.0 - self.share) / _SHARE_EXCHANGES
         if self.good >= 4 * self.wariness:
             self.wariness = _LEAST_WARINESS
         self.signal_s = now_s
@@ -620,6 +626,8 @@ class Pacer:
                 self._rest_refused(host, refusals, now_s, asked_s)
             return
         is_said = failure.reason == "http_429" or failure.retry_after_s is not None
+        if not refusals.is_frequent() and not is_said:
+            return
         is_about_pace = refusals.signalled(now_s, is_said=is_said)
         concurrency.ceiling = max(concurrency.limit, 2)
         if is_about_pace and (concurrency.limit == 1 or record.delay_s > 0):

@@ -81,9 +81,38 @@ async def test_pages_of_a_host_have_a_budget_over_all_runs(tmp_path: Path) -> No
 
 
 async def test_what_is_skipped_does_not_use_up_the_pages_of_a_crawl() -> None:
-    pages = {"": html(*(f"/{n}" for n in range(9))), **{str(n): html() for n in range(9)}}
+    endless = [f"/{'x/' * 6}{n}" for n in range(300)]
+    pages = {"": html(*endless, "/a", "/b"), "a": html(), "b": html()}
+    stats, found = await crawl(pages, traps=TrapOptions(), limits=LimitOptions(max_pages=3))
+    assert found == ["", "a", "b"]
+    assert stats.skipped <= 300
+
+
+async def test_rewritten_urls_are_one_page_wherever_they_come_from(tmp_path: Path) -> None:
+    """Seeds, links, and pages behind redirects."""
+    pages = {
+        "/": page("/a?y=2&x=1&utm_source=b", "/a?x=1&y=2", "/old"),
+        "/a?x=1&y=2": page(),
+        "/old": redirect("/a?y=2&x=1&gclid=5"),
+        "/a?y=2&x=1&gclid=5": page(),
+    }
+    async with Sites({"site.test": pages}) as sites:
+        crawler = Crawler(
+            handlers.follow_all,
+            executor="inline",
+            fetch=sites.fetch_options(),
+            urls=UrlOptions(sort_query=True, drop_tracking=True),
+            state=tmp_path / "crawl.state",
+        )
+        async with crawler:
+            stats = await crawler.run(sites.url("site.test", "/?utm_campaign=x"))
+    assert sites.asked("site.test")[:2] == ["/robots.txt", "/"]
+    assert (stats.done, stats.skips) == (2, {"duplicate_redirect": 1})
+
+
+async def test_a_state_of_urls_in_another_form_is_refused(tmp_path: Path) -> None:
     state = tmp_path / "crawl.state"
-    pages: Pages = {"": html()}
+    pages = {"": html()}
     await crawl(pages, urls=UrlOptions(sort_query=True), state=state)
     with pytest.raises(StateRefused, match="rewritten URLs sort-query"):
         await crawl(pages, state=state)

@@ -4,9 +4,9 @@ import pytest
 
 from scraper.fetch import AioFetcher
 from scraper.fetch.cookies import CookieJar
-from scraper.model import Request, Response
+from scraper.model import Failure, Request, Response
 from scraper.options import FetchOptions, Resolve
-from tests.fetch.attempt import OPEN_GATE
+from tests.fetch.attempt import OPEN_GATE, attempt
 from tests.fetch.peer import Peer, Step, answer
 
 ASKED = Step.ASKED
@@ -305,6 +305,24 @@ async def test_a_redirect_to_another_host_takes_no_cookie_along_and_finds_its_ow
                     assert isinstance(got, Response)
     assert [cookies_in(request) for request in peer.requests] == [[], [b"a=a"]]
     assert [cookies_in(request) for request in other.requests] == [[], [b"a=b"]]
+
+
+@pytest.mark.parametrize("cookies", [True, False])
+async def test_a_page_that_leads_to_itself_is_a_loop_unless_a_cookie_is_new(cookies: bool) -> None:
+    """Sites do so to see whether a cookie comes back."""
+    moved = answer(b"", "Set-Cookie: a=1", "Location: /", status=MOVED)
+    async with Peer((ASKED, moved, ASKED, moved, ASKED, answer(b"<p>"))) as peer:
+        got = await attempt(peer.url, cookies=cookies)
+    assert isinstance(got, Failure)
+    assert got.reason == "redirect_loop"
+    assert [cookies_in(request) for request in peer.requests] == ([[], [b"a=1"]] if cookies else [[]])
+
+
+async def test_a_page_that_leads_to_itself_with_a_new_cookie_is_read() -> None:
+    moved = answer(b"", "Set-Cookie: a=1", "Location: /", status=MOVED)
+    async with Peer((ASKED, moved, ASKED, answer(b"<p>"))) as peer:
+        assert isinstance(await attempt(peer.url, cookies=True), Response)
+    assert [cookies_in(request) for request in peer.requests] == [[], [b"a=1"]]
 
 
 async def test_a_fetcher_that_is_opened_again_has_no_cookies() -> None:

@@ -304,7 +304,7 @@ def test_the_limit_does_not_grow_while_something_else_binds() -> None:
 
 
 def test_a_burst_of_refusals_is_one_signal() -> None:
-    run = crawl(dead(10.05, 10.15, steadily(0.1), "http_503"), per_host=8).until(10.2)
+    run = crawl(dead(10.05, 10.15, steadily(0.1), "http_429"), per_host=8).until(10.2)
     assert run.refusals() == 8
     pacer = run.pacer
     assert pacer.limit(HOST) == 4
@@ -340,14 +340,14 @@ def test_a_row_of_refusals_is_forgotten_after_good_answers() -> None:
     pacer = Pacer(PaceOptions(), random.Random(1))
     rests = []
     now_s = 0.0
-    for results in ([failure("http_503")] * 5, [page(0.1)] * 10, [failure("http_503")]):
+    for results in ([failure("http_429")] * 5, [page(0.1)] * 10, [failure("http_429")]):
         for result in results:
             now_s = max(now_s, pacer.ready_s(HOST))
             pacer.started(HOST, now_s)
             pacer.ended(HOST, now_s, result)
         rests.append(pacer.ready_s(HOST) - now_s)
     assert rests[0] >= 8.0  # 16 s, give or take half
-    assert rests[2] <= 1.5
+    assert rests[2] < rests[0] / 2
 
 
 def test_what_the_host_asks_for_is_kept_to_up_to_the_users_bound() -> None:
@@ -392,11 +392,11 @@ def test_a_few_pages_that_are_always_refused_do_not_stop_a_host() -> None:
     run = crawl(
         lambda _now_s: (0.1, failure("http_503", 0.1)) if chance.random() < 0.05 else (0.1, page(0.1)), per_host=8
     ).until(1200.0)
-    assert run.pages() > 3000
+    assert run.pages() > 70_000
     run = crawl(
         lambda _now_s: (0.1, failure("http_503", 0.1)) if chance.random() < 0.002 else (0.1, page(0.1)), per_host=8
     ).until(100.0)
-    assert run.pages() > 5000
+    assert run.pages() > 7_500
 
 
 def test_after_refusals_at_one_at_a_time_a_gap_grows_and_goes_again() -> None:
