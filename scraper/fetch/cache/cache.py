@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from hashlib import blake2b
 
 from scraper.fetch.cache.answer import Answer, Pairs
@@ -145,7 +146,7 @@ class HopCache:
             # RFC 9111 section 4.4: what was there may have been changed.
             for method in _READING:
                 old = _digest(hop._replace(method=method, body=None))
-                await self._off_loop.write(lambda file, old=old: file.forget(old))  # type: ignore[misc]
+                await self._off_loop.write(partial(CacheFile.forget, request=old))
         return answer
 
     async def _find(self, request: bytes, sent: Mapping[str, str], max_body_bytes: int) -> Kept | None:

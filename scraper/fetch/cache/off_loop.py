@@ -45,7 +45,8 @@ class OffLoop:
         try:
             await self._in_thread(lambda: self._file.open(must_exist=must_exist))
         except BaseException:
-            self._thread.shutdown()
+            self._thread.submit(self._file.close)  # behind what a cancellation may have left under way
+            self._thread.shutdown(wait=False)
             raise
 
     async def read(self, call: Callable[[CacheFile], T]) -> T:
