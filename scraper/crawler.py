@@ -20,6 +20,7 @@ from scraper.frontier import Frontier, MemoryFrontier
 from scraper.frontier.pace import Pacer
 from scraper.frontier.protocol import Answer
 from scraper.frontier.retry import RetryPolicy
+from scraper.frontier.settle import with_url
 from scraper.handlers import import_under_way, name_of
 from scraper.metrics import LagMeter, LagStatistics, LiveVerdict, Load, Recorder, Snapshot, Statistics, Usage, judge
 from scraper.model import CacheCounts, Delivery, Failure, Item, Request, Skip, Stage
@@ -262,7 +263,7 @@ class Crawler:
         """
         if self._run is None or not self._is_crawling:
             raise NotRunning("no crawl is running to add to")
-        await self._run.crawl.add([_request(seed) for seed in requests])
+        await self._run.add([_request(seed) for seed in requests])
 
     def stop(self, reason: str = "stopped") -> None:
         """Ends the crawl that runs in good order: what is in flight is finished, nothing more is started."""
@@ -346,6 +347,7 @@ class _Run:
         self._on_snapshot = on_snapshot
         self._pace = pace
         self._scope = Scope(limits.scope)
+        self._fetcher = fetcher
         self._pacer = Pacer(pace)
         self._limits = limits
         self._frontier = self._make_frontier(state, limits, url_options)
@@ -405,7 +407,7 @@ class _Run:
     ) -> None:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._frontier.aclose)
-            await self._frontier.open(first if self._form is None else [self._form.of_request(seed) for seed in first])
+            await self._frontier.open([self._as_seed(request) for request in first])
             if self._limits.max_pages_per_host is not None:
                 self._traps.restore(await self._frontier.pages_by_host())
             try:
@@ -419,7 +421,7 @@ class _Run:
             self._recorder.start()
             self._lag.start()
             try:
-                await self.crawl.run(later, listed)
+                await self.crawl.run(self._as_seeds(later), self._in_form(listed))
                 if not self._frontier.statistics().waiting:
                     await self._commit(await self._output.finish())
                     await self._tidy_outputs(is_end=True)
@@ -431,6 +433,23 @@ class _Run:
                 self._sample()
                 self._final = self.statistics()
                 self._recorder.stop()
+
+    async def add(self, requests: Sequence[Request]) -> None:
+        await self.crawl.add([self._as_seed(request) for request in requests])
+
+    def _as_seed(self, request: Request) -> Request:
+        """A request of the user's as the crawl carries it: in its form, without a password, which the fetcher keeps."""
+        if "@" in request.url and isinstance(self._fetcher, AioFetcher):
+            request = with_url(request, self._fetcher.keep_credentials(urls.canonical(request.url)))
+        return request if self._form is None else self._form.of_request(request)
+
+    async def _as_seeds(self, requests: AsyncIterable[Request]) -> AsyncIterator[Request]:
+        async for request in requests:
+            yield self._as_seed(request)
+
+    async def _in_form(self, requests: AsyncIterable[Request]) -> AsyncIterator[Request]:
+        async for request in requests:
+            yield request if self._form is None else self._form.of_request(request)
 
     async def _tidy_outputs(self, *, is_end: bool) -> None:
         """Cuts what crawlers left that died: before the first page, and when others died beside this one."""

@@ -82,7 +82,6 @@ async def test_a_crawl_leaves_no_secret_behind(tmp_path: Path, log: pytest.LogCa
     assert SECRET not in "".join(shown)
 
 
-@pytest.mark.xfail(strict=True, reason="the state keeps seeds as they were given: see AioFetcher.keep_credentials")
 async def test_the_password_of_a_seed_is_not_in_the_state(tmp_path: Path) -> None:
     crawler = Crawler(executor="inline", state=tmp_path / "crawl.state", pace=PaceOptions(retries=0))
     async with Site() as peer, crawler:
