@@ -322,6 +322,9 @@ class _CurrentGate:
     def left(self, url: str) -> None:
         self._gate.left(url)
 
+    def replayed(self, url: str) -> None:
+        self._gate.replayed(url)
+
 
 class _Run:
     """The parts of one crawl, and what they tell about it."""

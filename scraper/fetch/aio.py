@@ -274,7 +274,10 @@ class AioFetcher:
         ask = partial(self._ask, request, session, under_way, max_bytes)
         if self._cache is None:
             return await ask(hop)
-        return await self._cache.answer(hop, self._headers(hop), partial(_is_read, request), ask, max_bytes)
+        answer = await self._cache.answer(hop, self._headers(hop), partial(_is_read, request), ask, max_bytes)
+        if answer.latency_s is None:
+            self._gate.replayed(hop.url)
+        return answer
 
     async def _ask(
         self, request: Request, session: aiohttp.ClientSession, under_way: Exchange, max_bytes: int, hop: Hop

@@ -50,6 +50,17 @@ async def test_a_crawl_that_asks_nobody_waits_for_nobody(fixture_server: StartSe
     assert await site.access_log() == []
 
 
+async def test_what_is_replayed_costs_neither_delay_nor_rate(fixture_server: StartServer, tmp_path: Path) -> None:
+    site = fixture_server(SITE)
+    await crawl(site.url, tmp_path / "cache", "replay", PaceOptions(robots=True))
+    await site.reset()
+    polite = PaceOptions(robots=True, delay_s=60.0, rate_per_s=0.01)
+    async with asyncio.timeout(20):
+        stats, _ = await crawl(site.url, tmp_path / "cache", "replay", polite)
+    assert stats.done == len(site.urls())
+    assert await site.access_log() == []
+
+
 async def test_what_is_missing_fails_where_no_site_is_asked(fixture_server: StartServer, tmp_path: Path) -> None:
     site = fixture_server(SITE)
     cache = tmp_path / "cache"

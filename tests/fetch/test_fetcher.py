@@ -503,6 +503,9 @@ class RecordingGate:
     def left(self, url: str) -> None:
         self.calls.append(("left", url))
 
+    def replayed(self, url: str) -> None:
+        self.calls.append(("replayed", url))
+
 
 async def test_the_gate_is_asked_for_every_hop_and_not_for_the_first_url() -> None:
     gate = RecordingGate()
