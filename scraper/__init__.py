@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from scraper.options import PaceOptions as PaceOptions
     from scraper.options import Resolve as Resolve
     from scraper.options import StateOptions as StateOptions
+    from scraper.options import TrapOptions as TrapOptions
+    from scraper.options import UrlOptions as UrlOptions
     from scraper.parse.outline import outline as outline
     from scraper.parse.page import Page as Page
     from scraper.probing import probe as probe
@@ -106,6 +108,8 @@ _HOMES = {
         "PaceOptions",
         "Resolve",
         "StateOptions",
+        "TrapOptions",
+        "UrlOptions",
     ],
     "scraper.parse.outline": ["outline"],
     "scraper.parse.page": ["Page"],

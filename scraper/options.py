@@ -251,21 +251,85 @@ class LimitOptions:
     Args:
         scope: `prefix` the seed's folder, `host` its host and port, `domain` its registrable domain, `any`.
         max_pages: pages that came to an end, done or failed.
+        max_pages_per_host: requests that are fetched from one host and port; the others are skipped.
         max_depth: links followed from a seed; 0 fetches the seeds alone.
         max_time_s: then the crawl stops as if asked to.
+        respect_nofollow: links of pages that say `nofollow` of themselves, by X-Robots-Tag or `<meta name="robots">`,
+            are left out.
     """
 
     scope: ScopeName = "host"
     max_pages: int | None = None
+    max_pages_per_host: int | None = None
     max_depth: int | None = None
     max_time_s: float | None = None
+    respect_nofollow: bool = False
 
     def __post_init__(self) -> None:
         check_choice("scope", self.scope, SCOPES)
         check_positive("max-pages", self.max_pages)
+        check_positive("max-pages-per-host", self.max_pages_per_host)
         check_positive("max-time", self.max_time_s)
         if self.max_depth is not None:
             _check_not_negative("max-depth", self.max_depth)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UrlOptions:
+    """How URLs are rewritten before they are compared and fetched, beyond their canonical form. By default not at all.
+
+    Args:
+        sort_query: parameters are put in the order of their names; those of one name keep their order.
+        drop_parameters: names of parameters that are left out, in which `*` stands for any text; case does not matter.
+        drop_tracking: those are left out that say where a visitor came from, such as `utm_source` and `gclid`; see
+            `scraper.url_form.TRACKING_PARAMETERS`.
+        drop_session_ids: those of servlets, PHP, ASP and ASP.NET, ColdFusion and some shops are left out.
+    """
+
+    sort_query: bool = False
+    drop_parameters: tuple[str, ...] = ()
+    drop_tracking: bool = False
+    drop_session_ids: bool = False
+
+    def __post_init__(self) -> None:
+        for name in self.drop_parameters:
+            if not name.strip("*"):
+                raise InvalidOption(
+                    f"drop-params {name!r} would leave out every parameter: write a name, or part of one"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrapOptions:
+    """From where on URLs are taken to be made by a site without end. See `scraper.traps` for what each limit means.
+
+    Args:
+        max_url_chars: characters of a URL.
+        max_segments: segments of a path.
+        max_parameters: parameters of a query.
+        max_combinations: pages of one address whose parameters combine the same few values.
+        max_dates: pages that differ in a date alone.
+        years_ahead: years from now to a date in a URL; what is twenty years further is taken for something else.
+        max_pages_per_pattern: pages of one address, whatever they differ in: numbers, dates and values of parameters
+            are one pattern. None is no bound, because an honest site has a million of `/product/123`.
+    """
+
+    max_url_chars: int = 2_083
+    max_segments: int = 30
+    max_parameters: int = 64
+    max_combinations: int = 10_000
+    max_dates: int = 100_000
+    years_ahead: int = 30
+    max_pages_per_pattern: int | None = None
+
+    def __post_init__(self) -> None:
+        check_positive("max-url-chars", self.max_url_chars)
+        check_positive("max-segments", self.max_segments)
+        check_positive("max-parameters", self.max_parameters)
+        check_positive("max-combinations", self.max_combinations)
+        check_positive("max-dates", self.max_dates)
+        _check_not_negative("years-ahead", self.years_ahead)
+        check_positive("max-pages-per-pattern", self.max_pages_per_pattern)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,8 @@ import scraper
 
 ROOT = Path(scraper.__file__).parent
 STAGES = {"frontier", "fetch", "parse", "offload", "sinks", "metrics", "report"}
-SHARED = {"addresses", "command_line", "completion", "model", "options", "errors", "urls", "handlers"}
+SHARED = {"addresses", "command_line", "completion", "errors", "handlers", "model", "options"}
+SHARED |= {"traps", "url_form", "urls"}
 
 PUBLIC = {
     "AddressOptions",
@@ -62,6 +63,8 @@ PUBLIC = {
     "StateOptions",
     "StateRefused",
     "Statistics",
+    "TrapOptions",
+    "UrlOptions",
     "UsageError",
     "WorkerCrashed",
     "WorkerError",

@@ -26,6 +26,8 @@ from scraper.options import (
     PaceOptions,
     Resolve,
     StateOptions,
+    TrapOptions,
+    UrlOptions,
 )
 
 # Top-level domains that lead to no public host: RFC 6761, RFC 6762, and one that ICANN keeps for private use.
@@ -56,9 +58,14 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     """Adds what bounds a crawl."""
     group = parser.add_argument_group("limits")
     group.add_argument("--concurrency", type=int, default=32, metavar="N", help="requests under way (default: 32)")
-    group.add_argument("--per-host", type=int, default=8, metavar="N", help="of these to one host (default: 8)")
     group.add_argument(
         "--max-pages", type=int, metavar="N", help="stop after N pages that are done or failed, over all runs"
+    )
+    group.add_argument(
+        "--max-pages-per-host",
+        type=int,
+        metavar="N",
+        help="fetch N pages of each host and skip the others, over all runs",
     )
     group.add_argument("--max-depth", type=int, metavar="N", help="links followed from a seed")
     group.add_argument("--max-time", type=float, metavar="S", help="stop after S seconds, as Ctrl-C does")
@@ -67,7 +74,6 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-body", type=int, default=10_000_000, metavar="BYTES", help="after unpacking (default: 10 MB)"
     )
-    group.add_argument("--retries", type=int, default=2, metavar="N", help="attempts after the first (default: 2)")
     group.add_argument(
         "--resolve",
         action="append",
@@ -112,6 +118,57 @@ def add_requests(parser: argparse.ArgumentParser) -> None:
         help="send everything through this HTTP proxy; keeping away from private addresses is then left to it",
     )
     group.add_argument("--cookies", action="store_true", help="keep cookies, and send them back (default: none)")
+
+
+def add_pace(parser: argparse.ArgumentParser) -> None:
+    """Adds what a crawl keeps to on every site."""
+    pace = PaceOptions()
+    group = parser.add_argument_group("pace")
+    group.add_argument(
+        "--per-host", type=int, default=8, metavar="N", help="requests under way to one host (default: 8)"
+    )
+    group.add_argument(
+        "--delay",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="between two requests to a host, one at a time (default: 0)",
+    )
+    group.add_argument("--rate", type=float, metavar="N", help="start at most N requests a second in all")
+    group.add_argument("--no-robots", action="store_true", help="neither ask for robots.txt nor keep to it")
+    group.add_argument(
+        "--retries", type=int, default=pace.retries, metavar="N", help="attempts after the first (default: 2)"
+    )
+    group.add_argument(
+        "--host-patience",
+        type=float,
+        default=pace.host_patience_s,
+        metavar="S",
+        help=f"pages of a host that is out of reach wait for so long, then fail (default: {pace.host_patience_s:g})",
+    )
+
+
+def add_urls(parser: argparse.ArgumentParser) -> None:
+    """Adds what decides which links are followed, and in which form."""
+    group = parser.add_argument_group("links")
+    group.add_argument(
+        "--sort-query", action="store_true", help="put the parameters of URLs in the order of their names"
+    )
+    group.add_argument(
+        "--drop-params",
+        action="append",
+        default=[],
+        metavar="NAME[,NAME...]",
+        help="leave these parameters out of URLs; * stands for any text",
+    )
+    group.add_argument("--drop-tracking", action="store_true", help="leave out parameters such as utm_source and gclid")
+    group.add_argument("--drop-session-ids", action="store_true", help="leave out jsessionid, PHPSESSID and the like")
+    group.add_argument(
+        "--respect-nofollow", action="store_true", help="follow no links of pages that say nofollow to robots"
+    )
+    group.add_argument(
+        "--no-traps", action="store_true", help="follow links that look endless, too: calendars, filters, loops"
+    )
 
 
 def add_state(parser: argparse.ArgumentParser) -> None:
@@ -190,16 +247,40 @@ def offload_options(parsed: argparse.Namespace) -> OffloadOptions:
 
 
 def pace_options(parsed: argparse.Namespace) -> PaceOptions:
-    return PaceOptions(concurrency=parsed.concurrency, per_host=parsed.per_host, retries=parsed.retries)
+    return PaceOptions(
+        concurrency=parsed.concurrency,
+        per_host=parsed.per_host,
+        delay_s=parsed.delay,
+        rate_per_s=parsed.rate,
+        robots=not parsed.no_robots,
+        retries=parsed.retries,
+        host_patience_s=parsed.host_patience,
+    )
 
 
 def limit_options(parsed: argparse.Namespace) -> LimitOptions:
     return LimitOptions(
         scope=parsed.scope,
         max_pages=parsed.max_pages,
+        max_pages_per_host=parsed.max_pages_per_host,
         max_depth=parsed.max_depth,
         max_time_s=parsed.max_time,
+        respect_nofollow=parsed.respect_nofollow,
     )
+
+
+def url_options(parsed: argparse.Namespace) -> UrlOptions:
+    return UrlOptions(
+        sort_query=parsed.sort_query,
+        drop_parameters=tuple(name for names in parsed.drop_params for name in names.split(",") if name),
+        drop_tracking=parsed.drop_tracking,
+        drop_session_ids=parsed.drop_session_ids,
+    )
+
+
+def trap_options(parsed: argparse.Namespace) -> TrapOptions | None:
+    """None if traps are not to be looked for."""
+    return None if parsed.no_traps else TrapOptions()
 
 
 def handler_name(text: str | None) -> str | None:

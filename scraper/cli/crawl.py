@@ -41,6 +41,8 @@ def add_command(commands: Any) -> None:
     arguments.add_strategy(parser)
     arguments.add_limits(parser)
     arguments.add_requests(parser)
+    arguments.add_pace(parser)
+    arguments.add_urls(parser)
     arguments.add_state(parser)
     group = parser.add_argument_group("outputs")
     group.add_argument("--output", metavar="FILE", help=".jsonl .csv .sqlite .parquet, or - for JSON lines on stdout")
@@ -65,6 +67,8 @@ def _run(parsed: argparse.Namespace) -> int:
         fetch=arguments.fetch_options(parsed),
         pace=arguments.pace_options(parsed),
         limits=arguments.limit_options(parsed),
+        urls=arguments.url_options(parsed),
+        traps=arguments.trap_options(parsed),
         state=state,
     )
     return run(_Command(parsed, crawler, seeds, before).run())
@@ -112,7 +116,7 @@ class _Command:
         self._listing = None
         if parsed.sitemap:
             sites = seeds or (() if before is None else before.seeds)
-            self._listing = SiteListing(sites, fetch=arguments.fetch_options(parsed))
+            self._listing = SiteListing(sites, fetch=crawler.beside)
         self._first_failures = FirstFailures()
         self._console = console_for(sys.stderr, is_quiet=parsed.quiet)
 

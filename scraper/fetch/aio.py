@@ -126,11 +126,12 @@ class AioFetcher:
             self._clock.close()
             self._origins.forget()
 
-    async def fetch(self, request: Request) -> Response | Failure | Skip:
+    async def fetch(self, request: Request, *, max_body_bytes: int | None = None) -> Response | Failure | Skip:
         """One attempt, redirects included.
 
         Args:
             request: its URL in canonical form; a user and password in it become basic authentication.
+            max_body_bytes: another cap than that of the options.
 
         Returns:
             The unpacked answer if its status is in 2xx and the request wants its content type. A Skip of reason
@@ -148,7 +149,8 @@ class AioFetcher:
         under_way = Exchange(clock.now_s())
         try:
             with self._time_limit:
-                return await self._follow(request, self._first_hop(request), session, under_way)
+                max_bytes = self._options.max_body_bytes if max_body_bytes is None else max_body_bytes
+                return await self._follow(request, self._first_hop(request), session, under_way, max_bytes)
         except FOREIGN as exc:
             error = Refused("closed", "the fetcher was closed meanwhile") if session.closed else exc
             return failure_of(error, clock.now_s() - under_way.began_s)
@@ -187,7 +189,7 @@ class AioFetcher:
         return hop
 
     async def _follow(
-        self, request: Request, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange
+        self, request: Request, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange, max_bytes: int
     ) -> Response | Failure | Skip:
         been = {self._step(hop)}
         while True:
@@ -200,7 +202,7 @@ class AioFetcher:
                 if sum([len(name) + len(value) for name, value in response.raw_headers]) > _MAX_HEADER_BYTES:
                     raise Refused("header_too_large", f"the header is larger than the cap of {_MAX_HEADER_BYTES} bytes")
                 if 200 <= status < 300:
-                    return await self._receive(request, hop, response, latency_s)
+                    return await self._receive(request, hop, response, latency_s, max_bytes)
                 await discard_body(response)
             finally:
                 if not response.closed:  # it is, once the body was read to its end
@@ -277,13 +279,13 @@ class AioFetcher:
         return headers
 
     async def _receive(
-        self, request: Request, hop: Hop, response: aiohttp.ClientResponse, latency_s: float
+        self, request: Request, hop: Hop, response: aiohttp.ClientResponse, latency_s: float, max_bytes: int
     ) -> Response | Skip:
         media_type = essence(response.headers.get(hdrs.CONTENT_TYPE, ""))
         if media_type and not is_wanted(media_type, request.accept):
             await discard_body(response)
             return Skip("content_type", media_type[:80].encode("ascii", "replace").decode())
-        body, wire_bytes = await read_body(response, self._options.max_body_bytes, self._threads, self._time_limit)
+        body, wire_bytes = await read_body(response, max_bytes, self._threads, self._time_limit)
         if body and not media_type and not is_wanted("", request.accept) and not looks_like_markup(body):
             return Skip("content_type", "none given, and the body does not begin like HTML or XML")
         return Response(hop.url, response.status, _pairs(response.raw_headers), body, wire_bytes, latency_s)
