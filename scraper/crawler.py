@@ -167,7 +167,8 @@ class Crawler:
         """Crawls from the seeds to the end, and gives the items to the sinks.
 
         Args:
-            seeds: URLs, requests, or iterables of them; an async one is read while the crawl runs.
+            seeds: URLs, requests, or iterables of them; an async one is read while the crawl runs. User and password
+                in a URL go with every request to its origin, and are kept in memory alone.
             sinks: where items go: sinks, which are opened and closed here, or paths, whose suffix says the format.
             failures: gets one record for each failed page: url, stage, reason, detail, attempts. Without it, their
                 number and the first of them are logged.
@@ -207,7 +208,8 @@ class Crawler:
                 on_snapshot=on_snapshot,
             )
             try:
-                await run.crawl_all(first, later, _requests(listed))
+                first = [self._without_credentials(seed) for seed in first]
+                await run.crawl_all(first, (self._without_credentials(seed) async for seed in later), _requests(listed))
             finally:
                 await parsing.aclose()
             stats = run.statistics()
@@ -259,7 +261,13 @@ class Crawler:
         """
         if self._run is None or not self._is_crawling:
             raise NotRunning("no crawl is running to add to")
-        await self._run.crawl.add([_request(seed) for seed in requests])
+        await self._run.crawl.add([self._without_credentials(_request(seed)) for seed in requests])
+
+    def _without_credentials(self, seed: Request) -> Request:
+        """Leaves user and password to the fetcher, so that neither state nor outputs have them."""
+        if "@" not in seed.url or not isinstance(self._fetcher, AioFetcher):
+            return seed
+        return seed._replace(url=self._fetcher.keep_credentials(urls.canonical(seed.url)))
 
     def stop(self, reason: str = "stopped") -> None:
         """Ends the crawl that runs in good order: what is in flight is finished, nothing more is started."""

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -82,11 +82,17 @@ async def test_a_crawl_leaves_no_secret_behind(tmp_path: Path, log: pytest.LogCa
     assert SECRET not in "".join(shown)
 
 
-@pytest.mark.xfail(strict=True, reason="the state keeps seeds as they were given: see AioFetcher.keep_credentials")
 async def test_the_password_of_a_seed_is_not_in_the_state(tmp_path: Path) -> None:
     crawler = Crawler(executor="inline", state=tmp_path / "crawl.state", pace=PaceOptions(retries=0))
     async with Site() as peer, crawler:
-        await crawler.run(f"http://me:{SECRET}@127.0.0.1:{peer.port}/page", sinks=[tmp_path / "items.jsonl"])
+        seed = f"http://me:{SECRET}@127.0.0.1:{peer.port}"
+
+        async def later() -> AsyncIterator[str]:
+            yield f"{seed}/later"
+            await crawler.add(f"{seed}/added")
+
+        await crawler.run(f"{seed}/page", later(), sinks=[tmp_path / "items.jsonl"])
+    assert {request.split()[1] for request in peer.requests} >= {b"/page", b"/missing", b"/later", b"/added"}
     assert all(b"\r\nAuthorization: Basic " in request for request in peer.requests)
     assert leaks(tmp_path) == {}
 
