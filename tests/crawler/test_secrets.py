@@ -99,7 +99,18 @@ async def test_the_password_of_a_seed_is_not_in_the_state(tmp_path: Path) -> Non
 
 async def test_the_command_leaves_no_secret_behind(tmp_path: Path) -> None:
     async with Site() as peer, Site() as proxy:
-        files = ("--output", "o.jsonl", "--failures", "f.jsonl", "--stats", "s.json", "--report", "r.html")
+        files = (
+            "--output",
+            "o.jsonl",
+            "--failures",
+            "f.jsonl",
+            "--stats",
+            "s.json",
+            "--report",
+            "r.html",
+            "--state",
+            "c.state",
+        )
         run = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "scraper", "crawl", f"http://me:{SECRET}@127.0.0.1:{peer.port}/"),
             *("--header", f"X-Key: {SECRET}-of-header", "--auth", f"{peer.url}=me:{SECRET}", "--cookies"),
@@ -112,7 +123,7 @@ async def test_the_command_leaves_no_secret_behind(tmp_path: Path) -> None:
         out, err = await run.communicate()
     assert run.returncode == 0, err.decode()
     assert proxy.requests
-    assert {path.name for path in tmp_path.iterdir()} == {"o.jsonl", "f.jsonl", "s.json", "r.html"}
+    assert {path.name for path in tmp_path.iterdir()} == {"o.jsonl", "f.jsonl", "s.json", "r.html", "c.state"}
     assert leaks(tmp_path) == {}
     assert SECRET.encode() not in out + err
     assert "--proxy http://127.0.0.1" in (tmp_path / "r.html").read_text("utf-8")
