@@ -171,7 +171,8 @@ class Crawler:
         """Crawls from the seeds to the end, and gives the items to the sinks.
 
         Args:
-            seeds: URLs, requests, or iterables of them; an async one is read while the crawl runs.
+            seeds: URLs, requests, or iterables of them; an async one is read while the crawl runs. User and password
+                in a URL go with every request to its origin, and are kept in memory alone.
             sinks: where items go: sinks, which are opened and closed here, or paths, whose suffix says the format.
             failures: gets one record for each failed page: url, stage, reason, detail, attempts. Without it, their
                 number and the first of them are logged.
@@ -211,7 +212,8 @@ class Crawler:
                 on_snapshot=on_snapshot,
             )
             try:
-                await run.crawl_all(first, later, _requests(listed))
+                first = [self._without_credentials(seed) for seed in first]
+                await run.crawl_all(first, (self._without_credentials(seed) async for seed in later), _requests(listed))
             finally:
                 await parsing.aclose()
             stats = run.statistics()
