@@ -212,8 +212,7 @@ class Crawler:
                 on_snapshot=on_snapshot,
             )
             try:
-                first = [self._without_credentials(seed) for seed in first]
-                await run.crawl_all(first, (self._without_credentials(seed) async for seed in later), _requests(listed))
+                await run.crawl_all(first, later, _requests(listed))
             finally:
                 await parsing.aclose()
             stats = run.statistics()
