@@ -14,7 +14,7 @@ import brotli
 import pytest
 
 from fixtures_server import FixtureServer
-from fixtures_server.behaviours import BEHAVIOURS, answers, bodies, encodings, framing, pacing
+from fixtures_server.behaviours import BEHAVIOURS
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -29,29 +29,6 @@ def _get(url: str) -> bytes:
     """A request for a URL that leaves the connection open."""
     parts = urlsplit(url)
     return f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-
-
-def test_every_behaviour_has_a_name_and_a_line_of_its_own() -> None:
-    modules = (answers, bodies, encodings, framing, pacing)
-    assert len(BEHAVIOURS) == sum(len(module.BEHAVIOURS) for module in modules)
-    summaries = [behaviour.summary for behaviour in BEHAVIOURS.values()]
-    assert all(summaries)
-    assert len(set(summaries)) == len(summaries)
-
-
-def test_the_index_lists_every_behaviour_with_its_line_and_examples(site: FixtureServer, ask: Ask) -> None:
-    index = ask(site.url + "faults/").body.decode()
-    for behaviour in BEHAVIOURS.values():
-        assert f'<dt id="{behaviour.name}">' in index
-        for query in behaviour.examples:
-            href = f"{behaviour.name}?{query}".rstrip("?").replace("&", "&amp;")
-            assert f'href="{href}"' in index
-    assert len(re.findall("<dd>[^<]{10,}</dd>", index)) == len(BEHAVIOURS)
-
-
-def test_the_index_is_found_without_its_slash(site: FixtureServer, ask: Ask) -> None:
-    answer = ask(site.url + "faults")
-    assert (answer.status, answer.headers["Location"]) == (301, "/faults/")
 
 
 def test_an_unknown_behaviour_is_not_found(site: FixtureServer, ask: Ask) -> None:
@@ -374,10 +351,10 @@ def test_the_server_outlives_every_behaviour(site: FixtureServer, send: Send, as
     """All of them as the index shows them, each with a client that leaves after its first bytes."""
     parts = urlsplit(site.url)
     for behaviour in BEHAVIOURS.values():
-        for query in behaviour.examples:
+        for case in behaviour.cases:
             connection = HTTPConnection(parts.netloc, timeout=0.3)
             try:
-                connection.request("GET", f"/faults/{behaviour.name}?{query}")
+                connection.request("GET", f"/faults/{behaviour.path(case.query)}")
                 connection.sock.recv(100)
             except (TimeoutError, ConnectionResetError):
                 pass  # silence and resets
@@ -387,4 +364,4 @@ def test_the_server_outlives_every_behaviour(site: FixtureServer, send: Send, as
     unanswered = {
         entry.path for entry in site.access_log_blocking() if entry.status >= 500 and "code=" not in entry.path
     }
-    assert all(path.startswith("/faults/flaky") for path in unanswered)
+    assert all(path.startswith(("/faults/flaky", "/faults/robots-error")) for path in unanswered)
