@@ -65,7 +65,7 @@ async def _index(exchange: Exchange) -> None:
 
 
 async def _listing(exchange: Exchange) -> None:
-    """Each case as an object: name, group, summary, path, and the ends that are right, the best first."""
+    """Each case as an object: name, group, summary, path, the ends that are right, and whether it has no link."""
     cases = [
         {
             "name": behaviour.name,
@@ -73,6 +73,7 @@ async def _listing(exchange: Exchange) -> None:
             "summary": behaviour.summary,
             "path": FAULTS_PREFIX + behaviour.path(case.query),
             "expected": case.ends,
+            "apart": case.is_apart,
         }
         for group in GROUPS
         for behaviour in group.behaviours
@@ -88,7 +89,8 @@ def _page() -> Iterator[str]:
         "<p>Ways in which servers misbehave, and some in which they behave unusually well, to try a crawler on. Each "
         "link is a request to make; behind it stands how it must end. Parameters in the text go into the query; in "
         "brackets is what they are by default. A crawl that begins on this page meets every link, and must come to "
-        "its end: each request in one state, every connection freed, everything else crawled as ever.</p>\n"
+        "its end: each request in one state, every connection freed, everything else crawled as ever. What stands "
+        "here without a link would stop that for long, and is to be asked for alone.</p>\n"
         f'<p>The same for programs: <a href="{_LISTING}">{_LISTING}</a>.</p>\n<ul class="contents">\n'
     )
     for group in GROUPS:
@@ -121,7 +123,8 @@ def _behaviour(behaviour: Behaviour) -> Iterator[str]:
     for case in behaviour.cases:
         address = escape(behaviour.path(case.query))
         ends = " or ".join(f"<code>{end}</code>" for end in case.ends)
-        yield f'<li><a href="{address}">{address}</a>: {ends}</li>\n'
+        link = f"<code>{address}</code> (no link)" if case.is_apart else f'<a href="{address}">{address}</a>'
+        yield f"<li>{link}: {ends}</li>\n"
     yield "</ul></dd>\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
@@ -89,7 +90,7 @@ GROUP = Group(
                 case(*_TRIED_AGAIN, retry_after="Fri, 31 Dec 1999 23:59:59 GMT", key="the-past"),
                 case(*_TRIED_AGAIN, retry_after=-1, key="negative"),
                 case(*_TRIED_AGAIN, retry_after="soon", key="garbage"),
-                case(*_TRIED_AGAIN, retry_after="1000000000000", key="for-ever"),
+                replace(case(*_TRIED_AGAIN, retry_after="1000000000000", key="for-ever"), is_apart=True),
             ),
         ),
     ),

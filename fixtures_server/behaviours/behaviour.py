@@ -20,10 +20,13 @@ class Case:
     query: the query of its URL; empty for none
     ends: what is right, the best first: `done`, `failed:REASON` or `skipped:REASON`, with a reason of
         `fixtures_server.behaviours.ends`
+    is_apart: a client that does what it is asked to leaves the whole host alone for long, so that the index page
+        names the address and does not link to it
     """
 
     query: str = ""
     ends: tuple[str, ...] = ("done",)
+    is_apart: bool = False
 
 
 def case(*ends: str, **parameters: str | float) -> Case:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # Long enough for the client to have read what was sent: a reset overtakes bytes that are still on their way.
 _BEFORE_RESET_S = 0.05
 
+_UNSOLICITED = small_page("Unsolicited")
+
 
 async def reset(exchange: Exchange) -> None:
     """The connection is reset in the middle of the body.
@@ -187,20 +189,20 @@ async def trailing_bytes(exchange: Exchange) -> None:
     The page is the first answer. The connection must be closed: otherwise the second answer is taken for that of the
     next request, and a page is stored under another one's URL.
     """
-    await exchange.respond(page(exchange))
-    await exchange.send(reply(200, HTML_HEADERS, small_page("Unsolicited").encode()).data)
+    answers = [reply(200, HTML_HEADERS, html.encode()).data for html in (page(exchange), _UNSOLICITED)]
+    await exchange.send(b"".join(answers))
 
 
 async def late_second_answer(exchange: Exchange) -> None:
     """A good answer, and `wait_s` (0.2) seconds later a second one that nobody asked for.
 
-    The page is the first answer. A connection that has said something since it fell idle must not be used again. What
-    comes after the next request was sent cannot be told from its answer; after that one answer the connection must be
-    closed.
+    The page is the first answer. A connection that has said something since it fell idle must not be used again. The
+    second comes only if the connection is idle then: after the next request nobody could tell it from its answer.
     """
     await exchange.respond(page(exchange))
     await exchange.pause(exchange.request.number("wait_s", 0.2, low=0, high=60))
-    await exchange.send(reply(200, HTML_HEADERS, small_page("Unsolicited").encode()).data)
+    if not exchange.is_asked_again:
+        await exchange.send(reply(200, HTML_HEADERS, _UNSOLICITED.encode()).data)
 
 
 async def _send_with_length(exchange: Exchange, length: str, body: bytes) -> None:
