@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, NoReturn, get_args
 from fixtures_server.access_log import AccessLog
 from fixtures_server.corpus import Corpus
 from fixtures_server.errors import OptionsRefused
-from fixtures_server.gallery import FAULTS_PREFIX
 from fixtures_server.options import CorpusOptions, Distribution, SiteOptions
 from fixtures_server.process import EXIT_WITH_PARENT, READY
-from fixtures_server.server import Server
+from fixtures_server.server import FAULTS_PREFIX, Server
 from fixtures_server.site import SyntheticSite
 
 if TYPE_CHECKING:

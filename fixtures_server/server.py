@@ -13,7 +13,6 @@ from fixtures_server.access_log import CONTROL_PREFIX, AccessLog
 from fixtures_server.connection import Connection
 from fixtures_server.content import latency_s
 from fixtures_server.exchange import HTML_HEADERS, Counts
-from fixtures_server.gallery import FAULTS_PREFIX
 from fixtures_server.reply import reply, small_page
 from fixtures_server.request import BadRequest, decoded_path
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from fixtures_server.reply import Reply
     from fixtures_server.request import Request
 
+FAULTS_PREFIX = gallery.FAULTS_PREFIX
 _RESERVED = (FAULTS_PREFIX.encode(), CONTROL_PREFIX.encode())
 
 # Answers are kept until they fill this, then the others are made anew each time: a crawl asks for every page once, so
