@@ -43,7 +43,7 @@ table { border-collapse: collapse; } td { padding: .125rem 1rem .125rem 0; verti
 """
 
 
-def handler(path: str) -> Handler | None:
+def fault_handler(path: str) -> Handler | None:
     """What answers below `/faults/`, or None where nothing does."""
     name, slash, _ = path.removeprefix(FAULTS_PREFIX).partition("/")
     if path == FAULTS_PREFIX.rstrip("/"):

@@ -102,7 +102,7 @@ class Server:
         if path in ("/echo", "/echo.json"):
             return _echo
         if path == FAULTS_PREFIX.rstrip("/") or path.startswith(FAULTS_PREFIX):
-            return gallery.handler(path) or _not_found
+            return gallery.fault_handler(path) or _not_found
         if path == CONTROL_PREFIX + "access-log":
             return self._show_log
         if path == CONTROL_PREFIX + "reset":
