@@ -59,15 +59,17 @@ async def another_origin(exchange: Exchange) -> None:
 
 
 async def private_address(exchange: Exchange) -> None:
-    """Redirects `to` (http://127.0.0.1/), an address that is not public, after `hops` (1) hops.
+    """Redirects `to` (this server at [::ffff:127.0.0.1]) an address that is not public, after `hops` (1) hops.
 
     To be refused by the address that would be connected to, at every hop, however it is written, unless the user named
     that host: otherwise a page sends the crawler into the network that it runs in, and brings home what it finds
-    there, such as a cloud's credentials at 169.254.169.254.
+    there, such as a cloud's credentials at 169.254.169.254. At most of these addresses nobody answers; the one
+    without parameters shows a client that does not look.
     """
     request = exchange.request
     hops = request.integer("hops", 1, low=1, high=1000)
-    location = request.text("to", "http://127.0.0.1/")
+    here = f"http://[::ffff:127.0.0.1]:{request.headers.host.rpartition(':')[2]}/faults/ok?at=a-private-address"
+    location = request.text("to", here)
     if hops > 1:
         location = f"{request.path}?{urlencode({'hops': hops - 1, 'to': location})}"
     await _lead(exchange, location)
@@ -141,6 +143,7 @@ ADDRESSES = Group(
         Behaviour(
             private_address,
             (
+                case(*_REFUSED),
                 *(case(*_REFUSED, to=address) for address in _ADDRESSES),
                 case(*_REFUSED, hops=3, to="http://10.0.0.1/"),
             ),

@@ -133,6 +133,12 @@ def test_a_private_address_is_told_as_it_is_written_after_its_hops(site: Fixture
     assert locations[-1].encode("latin-1") == to.encode()
 
 
+def test_a_private_address_has_a_page_for_who_does_not_look(site: FixtureServer, ask: Ask) -> None:
+    location = urlsplit(ask(site.fault("private-address")).headers["Location"])
+    assert location.netloc == f"[::ffff:127.0.0.1]:{urlsplit(site.url).port}"
+    assert ask(urljoin(site.url, location.path)).status == 200
+
+
 # Cookies.
 
 
