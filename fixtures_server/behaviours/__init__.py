@@ -30,18 +30,19 @@ if TYPE_CHECKING:
 
     from fixtures_server.behaviours.behaviour import Behaviour
 
+# Silent answers are in several of them, with others between: many in a row would look like a host that is down.
 GROUPS = (
     answers.GROUP,
-    pacing.GROUP,
-    framing.GROUP,
     encodings.GROUP,
+    framing.GROUP,
     redirects.GROUP,
     redirects.ADDRESSES,
     cookies.GROUP,
-    robots.GROUP,
+    pacing.GROUP,
     sitemaps.GROUP,
     bodies.GROUP,
     texts.GROUP,
+    robots.GROUP,
     traps.GROUP,
 )
 

@@ -1,4 +1,4 @@
-"""Answers whose framing is broken: the bytes do not make one complete HTTP/1.1 message (RFC 9112)."""
+"""Answers that are none: the bytes do not make one complete HTTP/1.1 message (RFC 9112)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # Long enough for the client to have read what was sent: a reset overtakes bytes that are still on their way.
 _BEFORE_RESET_S = 0.05
+# Longer than any crawler's deadline, and a forgotten test still ends.
+_SILENCE_S = 600.0
 
 _UNSOLICITED = small_page("Unsolicited")
 
@@ -114,6 +116,26 @@ async def until_close(exchange: Exchange) -> None:
     A page, from a connection that is not used again.
     """
     await exchange.send(response_head(200, HTML_HEADERS) + page(exchange).encode())
+    exchange.close()
+
+
+async def silence(exchange: Exchange) -> None:
+    """Nothing at all, for ten minutes.
+
+    To be given up after the deadline; the connection is closed, and nothing else on it is waited for.
+    """
+    await exchange.pause(_SILENCE_S)
+    exchange.close()
+
+
+async def silence_after_headers(exchange: Exchange) -> None:
+    """The headers and half of the body, then nothing for ten minutes.
+
+    To be given up as silence before them is. Half of a page is none.
+    """
+    whole = reply(200, HTML_HEADERS, page(exchange).encode())
+    await exchange.send(whole.data[: (whole.head_bytes + len(whole.data)) // 2])
+    await exchange.pause(_SILENCE_S)
     exchange.close()
 
 
@@ -226,28 +248,31 @@ _TRUNCATED = (case("failed:truncated_body"),)
 _RESET = (case("failed:connection_reset"),)
 _DISCONNECTED = (case("failed:disconnected"),)
 
+# Answers that never come stand between others: many in a row would look like a host that is down.
 GROUP = Group(
     "framing",
-    "Broken framing",
+    "Broken framing, and silence",
     "The bytes do not make one complete HTTP/1.1 message. A client names the failure, tries again a bounded number of "
     "times, hands nothing on, and above all never takes the rest of one answer for the beginning of another.",
     (
         Behaviour(reset, _RESET),
-        Behaviour(reset_at_once, _RESET),
-        Behaviour(empty_reply, _DISCONNECTED),
-        Behaviour(headers_cut, _DISCONNECTED),
         Behaviour(length_too_long, _TRUNCATED),
         Behaviour(length_too_short, (case("done", "failed:bad_framing"),)),
+        Behaviour(reset_at_once, _RESET),
+        Behaviour(silence, (case("failed:timeout"),)),
         Behaviour(length_negative, _BAD_FRAMING),
         Behaviour(lengths_differ, _BAD_FRAMING),
+        Behaviour(empty_reply, _DISCONNECTED),
         Behaviour(length_and_chunked, (case("failed:bad_framing", "done"),)),
         Behaviour(until_close),
+        Behaviour(headers_cut, _DISCONNECTED),
         Behaviour(chunked),
         Behaviour(chunked_cut, _TRUNCATED),
         Behaviour(chunked_cut_inside, _TRUNCATED),
         Behaviour(chunk_size_garbage, _BAD_FRAMING),
         Behaviour(status_line_garbage, _BAD_FRAMING),
         Behaviour(header_without_colon, (case("failed:bad_framing", "done"),)),
+        Behaviour(silence_after_headers, (case("failed:timeout"),)),
         Behaviour(
             many_headers,
             (

@@ -1,4 +1,4 @@
-"""Answers that take their time, or never come."""
+"""Answers that take their time."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from fixtures_server.reply import reply
 if TYPE_CHECKING:
     from fixtures_server.exchange import Exchange
 
-# A handler waits at most this long: longer than any crawler's deadline, and a forgotten test still ends.
-_LONGEST_S = 600.0
+_LONGEST_S = 600.0  # between two bytes
 
 
 async def slow_body(exchange: Exchange) -> None:
@@ -44,26 +43,6 @@ async def slow(exchange: Exchange) -> None:
     await exchange.respond(page(exchange))
 
 
-async def silence(exchange: Exchange) -> None:
-    """Nothing at all, for ten minutes.
-
-    To be given up after the deadline; the connection is closed, and nothing else on it is waited for.
-    """
-    await exchange.pause(_LONGEST_S)
-    exchange.close()
-
-
-async def silence_after_headers(exchange: Exchange) -> None:
-    """The headers and half of the body, then nothing for ten minutes.
-
-    To be given up as silence before them is. Half of a page is none.
-    """
-    whole = reply(200, HTML_HEADERS, page(exchange).encode())
-    await exchange.send(whole.data[: (whole.head_bytes + len(whole.data)) // 2])
-    await exchange.pause(_LONGEST_S)
-    exchange.close()
-
-
 async def _trickle(exchange: Exchange, data: bytes) -> None:
     interval_s = exchange.request.number("interval_s", 1.0, low=0, high=_LONGEST_S)
     for position in range(len(data)):
@@ -73,14 +52,12 @@ async def _trickle(exchange: Exchange, data: bytes) -> None:
 
 GROUP = Group(
     "pacing",
-    "Slow and silent",
+    "Slow answers",
     "Each attempt needs one deadline over everything: connecting, waiting, reading, redirects. Without it a few such "
     "pages hold all of a crawler's connections.",
     (
-        Behaviour(slow_body, (case("failed:timeout"), case(interval_s=0.001))),
-        Behaviour(slow_headers, (case("failed:timeout"), case(interval_s=0.001))),
+        Behaviour(slow_body, (case("failed:timeout"), case(interval_s=0))),
         Behaviour(slow, (case(wait_s=0.5),)),
-        Behaviour(silence, (case("failed:timeout"),)),
-        Behaviour(silence_after_headers, (case("failed:timeout"),)),
+        Behaviour(slow_headers, (case("failed:timeout"), case(interval_s=0))),
     ),
 )

@@ -29,11 +29,11 @@ async def robots_refusing(exchange: Exchange) -> None:
 
 
 async def robots_error(exchange: Exchange) -> None:
-    """503, and no file.
+    """500, and no file.
 
     Nothing is known, so nothing is allowed (section 2.3.1.4); to be asked for again later.
     """
-    await exchange.respond(page(exchange), status=503)
+    await exchange.respond(page(exchange), status=500)
 
 
 async def robots_silence(exchange: Exchange) -> None:
@@ -151,7 +151,7 @@ GROUP = Group(
     "holds for a host that answers so.",
     (
         Behaviour(robots_refusing, _FILE),
-        Behaviour(robots_error, (case("failed:http_503"),)),
+        Behaviour(robots_error, (case("failed:http_500"),)),
         Behaviour(robots_silence, (case("failed:timeout"),)),
         Behaviour(robots_missing, (case("failed:http_404"),)),
         Behaviour(robots_large, _FILE),

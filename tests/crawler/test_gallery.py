@@ -35,9 +35,9 @@ from scraper.sitemap import SitemapWalk
 from tests.crawler import gallery, handlers
 
 SITE = SiteOptions(pages=3, page_bytes=4_000, links_per_page=4)
-# A second for what never comes, and no wait where waiting is not what is asked about.
-FETCH = FetchOptions(timeout_s=1.5)
-PACE = PaceOptions(robots=False, retries=1, backoff_s=0.05, max_retry_after_s=0.2)
+# Seconds for what never comes, which a busy machine answers in; no wait where waiting is not what is asked about.
+FETCH = FetchOptions(timeout_s=3.0)
+PACE = PaceOptions(robots=False, retries=1, backoff_s=0.05, max_backoff_s=0.05, max_retry_after_s=0.2)
 MAX_MEMORY_BYTES = 300_000_000
 # Groups whose pages have the name of their behaviour for a title.
 NAMED = frozenset({"answers", "pacing", "framing", "encodings", "cookies", "traps"})
@@ -120,7 +120,7 @@ async def test_every_case_ends_as_it_must_and_nothing_is_left(
     assert stats.waiting == 0
     assert stats.stopped is None
     # What can succeed later is tried again.
-    assert {ends[case.url] for case in linked if case.name in ("flaky", "too-many-requests")} == {"done"}
+    assert {ends[case.url] for case in linked if case.name == "flaky"} == {"done"}
     # No answer was taken for another one's.
     named = {case.url: case.name for case in linked if case.group in NAMED}
     titles = {item["asked"]: item["title"] for item in items.items if item["title"] is not None}
@@ -143,7 +143,7 @@ async def test_no_address_that_is_not_public_is_connected_to_however_it_is_writt
     assert items.records == []
 
 
-async def test_what_asks_for_too_long_a_wait_is_waited_for_as_long_as_the_options_say(
+async def test_who_asks_to_be_left_alone_is_left_alone_as_long_as_the_options_say(
     site: FixtureServer, cases: list[Listed]
 ) -> None:
     apart = [case for case in cases if case.is_apart]
@@ -214,7 +214,8 @@ def test_the_command_comes_to_its_end_in_bounded_memory(
     fixture_server: StartServer, cases: list[Listed], tmp_path: Path
 ) -> None:
     site, state, output = fixture_server(SITE), tmp_path / "crawl.state", tmp_path / "items.csv"
-    crawl = [sys.executable, "-m", "scraper", "crawl", site.fault(""), "--timeout", "2", "--retries", "1"]
+    # What fails is not tried again here, nor is the host left alone for it: the crawl above has retries.
+    crawl = [sys.executable, "-m", "scraper", "crawl", site.fault(""), "--timeout", "3", "--retries", "0"]
     files = {"state": state, "output": output, "failures": tmp_path / "f.jsonl", "report": tmp_path / "r.html"}
     options = [word for name, path in files.items() for word in (f"--{name}", str(path))]
     run = subprocess.run(

@@ -471,7 +471,7 @@ def test_a_robots_file_is_behind_redirects(site: FixtureServer, ask: Ask, name: 
     ("name", "kind", "words"),
     [
         ("robots-refusing", (200, "text/plain; charset=utf-8"), b"Disallow: /\n"),
-        ("robots-error", (503, "text/html; charset=utf-8"), b""),
+        ("robots-error", (500, "text/html; charset=utf-8"), b""),
         ("robots-missing", (404, "text/html; charset=utf-8"), b""),
         ("robots-html", (200, "text/html; charset=utf-8"), b"<html"),
         ("robots-binary", (200, "text/plain; charset=utf-8"), bytes(range(256))),
