@@ -33,6 +33,7 @@ from scraper.options import ExecutorName, ParserName
 from scraper.robots import Robots
 from scraper.sitemap import SitemapWalk
 from tests.crawler import gallery, handlers
+from tests.fetch.attempt import attempt
 
 SITE = SiteOptions(pages=3, page_bytes=4_000, links_per_page=4)
 # Seconds for what never comes, which a busy machine answers in; no wait where waiting is not what is asked about.
@@ -171,8 +172,7 @@ async def test_who_asks_to_be_left_alone_is_left_alone_as_long_as_the_options_sa
 async def test_a_robots_file_says_what_the_gallery_says(
     site: FixtureServer, name: str, allowed: tuple[str, ...], refused: tuple[str, ...], delay_s: float | None
 ) -> None:
-    async with AioFetcher(FETCH, lambda _request, _url: None, 1) as fetcher:
-        got = await fetcher.fetch(Request(site.fault(name), accept=("*/*",)))
+    got = await attempt(Request(site.fault(name), accept=("*/*",)))
     assert isinstance(got, Response)
     robots = Robots.parse(got.body, "scraper")
     origin = site.url.rstrip("/")
@@ -197,14 +197,13 @@ async def test_a_robots_file_says_what_the_gallery_says(
 )
 async def test_a_sitemap_gives_what_it_may(site: FixtureServer, name: str, listed: int, problem: str | None) -> None:
     async def get(url: str) -> bytes | Failure | Skip:
-        got = await fetcher.fetch(Request(url, accept=("*/*",)))
-        return got if isinstance(got, Failure | Skip) else got.body
+        got = await attempt(Request(url, accept=("*/*",)))
+        return got.body if isinstance(got, Response) else got
 
-    async with AioFetcher(FETCH, lambda _request, _url: None, 1) as fetcher:
-        walk = SitemapWalk([site.fault(name)], fetch=get)
-        count = 0
-        async for _ in walk:
-            count += 1
+    walk = SitemapWalk([site.fault(name)], fetch=get)
+    count = 0
+    async for _ in walk:
+        count += 1
     assert count == listed
     assert [shown.reason for shown in walk.statistics.shown] == ([] if problem is None else [problem])
 
