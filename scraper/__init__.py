@@ -49,9 +49,12 @@ if TYPE_CHECKING:
     from scraper.options import FetchOptions as FetchOptions
     from scraper.options import LimitOptions as LimitOptions
     from scraper.options import OffloadOptions as OffloadOptions
+    from scraper.options import OriginOptions as OriginOptions
     from scraper.options import PaceOptions as PaceOptions
     from scraper.options import Resolve as Resolve
     from scraper.options import StateOptions as StateOptions
+    from scraper.options import TrapOptions as TrapOptions
+    from scraper.options import UrlOptions as UrlOptions
     from scraper.parse.outline import outline as outline
     from scraper.parse.page import Page as Page
     from scraper.probing import probe as probe
@@ -101,9 +104,12 @@ _HOMES = {
         "FetchOptions",
         "LimitOptions",
         "OffloadOptions",
+        "OriginOptions",
         "PaceOptions",
         "Resolve",
         "StateOptions",
+        "TrapOptions",
+        "UrlOptions",
     ],
     "scraper.parse.outline": ["outline"],
     "scraper.parse.page": ["Page"],

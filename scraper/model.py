@@ -213,7 +213,8 @@ class Response(NamedTuple):
         headers: of the last hop.
         body: unpacked bytes.
         wire_bytes: body bytes as they came over the network.
-        latency_s: from the request to the end of its header, of the last hop.
+        latency_s: of the last hop, from its request on an open connection to the end of the answer's header; without
+            what the crawl itself was late by.
     """
 
     url: str
@@ -234,7 +235,8 @@ class Failure:
         detail: a sentence for the person who reads the failures.
         retryable: whether a later attempt may succeed.
         retry_after_s: how long the server asked to wait.
-        latency_s: seconds until the failure showed, None where the network had no part in it.
+        latency_s: seconds from the last request, or from the beginning of its connection, until the failure showed;
+            without what the crawl itself was late by. None where the network had no part in it.
     """
 
     stage: Stage

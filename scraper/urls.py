@@ -33,6 +33,10 @@ from scraper.options import ScopeName
 # Servers need not take more than 8,000 octets (RFC 9110, 4.1). What is longer is a trap or data, not an address.
 MAX_URL_CHARS = 8_192
 
+# A short reference becomes long when its base is: 100,000 links on a base of 8,000 characters, which are a page of
+# 1 MB, would take 800 MB. No page has room for more honest links than this, and a bound on each does not help.
+MAX_TOTAL_CHARS = 20_000_000
+
 _HTTP = ("http://", "https://")
 
 
@@ -70,15 +74,15 @@ def join_all(base: str, references: Iterable[str]) -> tuple[list[str], int]:
     Each distinct reference is joined once, and the base is parsed once.
 
     Returns:
-        The URLs, and how many distinct references were refused as malformed or too long. References of other
-        schemes, such as mailto, are in neither.
+        The URLs, and how many distinct references were refused as malformed or too long, be it alone or together
+        with those before them (`MAX_TOTAL_CHARS`). References of other schemes, such as mailto, are in neither.
     """
     distinct = dict.fromkeys([_cut_fragment(text) if "#" in text else text for text in references])
     parsed: Any = None  # a base that can_ada does not take leads to `_resolve` below
     with suppress(ValueError, TypeError):
         parsed = can_ada.parse(base)
     found: dict[str, None] = {}
-    refused = 0
+    chars = refused = 0
     for reference in distinct:
         try:
             href = (parsed + reference).href
@@ -86,7 +90,11 @@ def join_all(base: str, references: Iterable[str]) -> tuple[list[str], int]:
             href = _resolve(base, reference)
         url = _canonical(href)
         if url is not None:
-            found[url] = None
+            chars += len(url)
+            if chars <= MAX_TOTAL_CHARS:
+                found[url] = None
+            else:
+                refused += 1
         elif href is None or href.startswith(_HTTP):
             refused += 1
     return list(found), refused

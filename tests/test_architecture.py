@@ -13,7 +13,18 @@ import scraper
 
 ROOT = Path(scraper.__file__).parent
 STAGES = {"frontier", "fetch", "parse", "offload", "sinks", "metrics", "report"}
-SHARED = {"addresses", "completion", "model", "options", "errors", "urls", "handlers"}
+SHARED = {
+    "addresses",
+    "command_line",
+    "completion",
+    "errors",
+    "handlers",
+    "model",
+    "options",
+    "traps",
+    "url_form",
+    "urls",
+}
 
 PUBLIC = {
     "AddressOptions",
@@ -37,6 +48,7 @@ PUBLIC = {
     "NotRunning",
     "OffloadOptions",
     "OffloadPool",
+    "OriginOptions",
     "OutputRefused",
     "PaceOptions",
     "Page",
@@ -61,6 +73,8 @@ PUBLIC = {
     "StateOptions",
     "StateRefused",
     "Statistics",
+    "TrapOptions",
+    "UrlOptions",
     "UsageError",
     "WorkerCrashed",
     "WorkerError",

@@ -15,8 +15,9 @@
     closed                yes    the fetcher was closed meanwhile
     tls                   no     a certificate that does not hold, or no common protocol
     proxy                 yes    a proxy did not connect
-    bad_framing           yes    no valid HTTP; perhaps only the rest of another answer on a kept connection
-    header_too_large      no     a header field, or their number, above the cap
+    bad_framing           yes    no valid HTTP, or bytes behind the end of a body; perhaps only the rest of another
+                                 answer on a kept connection
+    header_too_large      no     a header field, their number, or the whole header, above the cap
     truncated_body        yes    the connection was closed in the middle of a body
     truncated_encoding    yes    a compressed body that ends too early
     bad_encoding          no     a compressed body that is garbage

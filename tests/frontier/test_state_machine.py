@@ -22,6 +22,7 @@ from scraper.urls import Scope
 from tests.frontier.model import (
     Clock,
     Model,
+    Steady,
     Stepped,
     copy_hands,
     done,
@@ -92,7 +93,10 @@ class Machine(RuleBasedStateMachine):
         self.front = self.frontier()
         # All that it has is leased at once, so that any request can end in it when it ends in the other.
         self.mirror: MemoryFrontier | None = MemoryFrontier(
-            scope=Scope("host"), per_host=1_000_000, retry=policy(RETRIES), max_depth=self.max_depth
+            scope=Scope("host"),
+            pacer=Steady(1_000_000),
+            retry=policy(RETRIES),
+            max_depth=self.max_depth,
         )
         self.mirrored: dict[str, Lease] = {}
 
@@ -148,7 +152,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def fetch(self) -> None:
         leased = next(leased for leased in self.leases if leased.key not in self.fetched)
-        self.front.fetched(leased)
+        self.front.fetched(leased, None, 0.0)
         self.model.fetched(leased)
         self.fetched.add(leased.key)
 
@@ -176,6 +180,9 @@ class Machine(RuleBasedStateMachine):
             self.runner.run(self.follow(self.mirror, outcomes))
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        for outcome in outcomes:
+            self.front.fetched(outcome.lease, None, 0.0)
+            self.model.fetched(outcome.lease)
         settled = self.runner.run(self.front.settle(outcomes, 0.0))
         assert [outcome.state for outcome in settled] == self.model.settle(outcomes)
         return settled
@@ -184,6 +191,8 @@ class Machine(RuleBasedStateMachine):
         while (leased := mirror.lease(math.inf)) is not None:
             self.mirrored[leased.key] = leased
         own = [outcome._replace(lease=self.mirrored.pop(outcome.lease.key)) for outcome in outcomes]
+        for outcome in own:
+            mirror.fetched(outcome.lease, None, 0.0)
         await mirror.commit(await mirror.settle(own, 0.0), Delivery())
 
     @rule(seconds=st.sampled_from([0.0, 1.0, 1.5, 200.0]))
