@@ -97,7 +97,7 @@ def held() -> tuple[int, int, int, int]:
     )
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize(("parser", "executor"), [("lxml", "thread"), ("lexbor", "process")])
 async def test_every_case_ends_as_it_must_and_nothing_is_left(
     site: FixtureServer, cases: list[Listed], parser: ParserName, executor: ExecutorName
@@ -209,7 +209,7 @@ async def test_a_sitemap_gives_what_it_may(site: FixtureServer, name: str, liste
     assert [shown.reason for shown in walk.statistics.shown] == ([] if problem is None else [problem])
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(120)
 def test_the_command_comes_to_its_end_in_bounded_memory(
     fixture_server: StartServer, cases: list[Listed], tmp_path: Path
 ) -> None:
@@ -219,7 +219,7 @@ def test_the_command_comes_to_its_end_in_bounded_memory(
     files = {"state": state, "output": output, "failures": tmp_path / "f.jsonl", "report": tmp_path / "r.html"}
     options = [word for name, path in files.items() for word in (f"--{name}", str(path))]
     run = subprocess.run(
-        [sys.executable, "-c", MEASURED, *crawl, *options], capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, "-c", MEASURED, *crawl, *options], capture_output=True, text=True, timeout=100, check=False
     )
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) < MAX_MEMORY_BYTES
