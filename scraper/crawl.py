@@ -144,7 +144,7 @@ class Crawl:
     Args:
         frontier, fetcher, parsing, output, recorder: the stages.
         manners: what may be fetched.
-        form: how URLs are rewritten; None: not at all.
+        form: how URLs that pages give are rewritten; None: not at all.
         pace: how many requests may be under way.
         limits: where to stop.
         on_sample: called four times a second on the event loop.
@@ -261,8 +261,6 @@ class Crawl:
         """
         if self._has_ended:
             raise NotRunning("the crawl has come to its end: nothing can be added")
-        if self._form is not None:
-            requests = [self._form.of_request(request) for request in requests]
         self._adding += 1
         try:
             await self._frontier.add(requests, are_seeds=are_seeds)

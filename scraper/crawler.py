@@ -20,9 +20,10 @@ from scraper.frontier import Frontier, MemoryFrontier
 from scraper.frontier.pace import Pacer
 from scraper.frontier.protocol import Answer
 from scraper.frontier.retry import RetryPolicy
+from scraper.frontier.settle import with_url
 from scraper.handlers import import_under_way, name_of
 from scraper.metrics import LagMeter, LagStatistics, LiveVerdict, Load, Recorder, Snapshot, Statistics, Usage, judge
-from scraper.model import Delivery, Failure, Item, Request, Skip, Stage
+from scraper.model import CacheCounts, Delivery, Failure, Item, Request, Skip, Stage
 from scraper.offload import OffloadPool
 from scraper.options import (
     PARSERS,
@@ -111,6 +112,9 @@ class Crawler:
         self._offload = _offload(offload, executor, workers)
         self._fetch = fetch
         self._pace = pace or PaceOptions()
+        if isinstance(fetch, FetchOptions) and fetch.cache is not None and fetch.cache.mode == "only":
+            # No site is asked, so there is none to be polite to.
+            self._pace = replace(self._pace, delay_s=0.0, rate_per_s=None, robots=False)
         self._limits = limits or LimitOptions()
         self._url_options = urls or UrlOptions()
         self._traps = traps
@@ -167,7 +171,8 @@ class Crawler:
         """Crawls from the seeds to the end, and gives the items to the sinks.
 
         Args:
-            seeds: URLs, requests, or iterables of them; an async one is read while the crawl runs.
+            seeds: URLs, requests, or iterables of them; an async one is read while the crawl runs. User and password
+                in a URL go with every request to its origin, and are kept in memory alone.
             sinks: where items go: sinks, which are opened and closed here, or paths, whose suffix says the format.
             failures: gets one record for each failed page: url, stage, reason, detail, attempts. Without it, their
                 number and the first of them are logged.
@@ -259,7 +264,7 @@ class Crawler:
         """
         if self._run is None or not self._is_crawling:
             raise NotRunning("no crawl is running to add to")
-        await self._run.crawl.add([_request(seed) for seed in requests])
+        await self._run.add([_request(seed) for seed in requests])
 
     def stop(self, reason: str = "stopped") -> None:
         """Ends the crawl that runs in good order: what is in flight is finished, nothing more is started."""
@@ -318,6 +323,9 @@ class _CurrentGate:
     def left(self, url: str) -> None:
         self._gate.left(url)
 
+    def replayed(self, url: str) -> None:
+        self._gate.replayed(url)
+
 
 class _Run:
     """The parts of one crawl, and what they tell about it."""
@@ -337,10 +345,13 @@ class _Run:
         on_snapshot: Callable[[Snapshot], None] | None,
     ) -> None:
         self._parsing = parsing
+        self._fetcher = fetcher
+        self._cached_before = _cache_counts(fetcher)
         self._output = output
         self._on_snapshot = on_snapshot
         self._pace = pace
         self._scope = Scope(limits.scope)
+        self._fetcher = fetcher
         self._pacer = Pacer(pace)
         self._limits = limits
         self._frontier = self._make_frontier(state, limits, url_options)
@@ -400,7 +411,7 @@ class _Run:
     ) -> None:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._frontier.aclose)
-            await self._frontier.open(first if self._form is None else [self._form.of_request(seed) for seed in first])
+            await self._frontier.open([self._as_seed(request) for request in first])
             if self._limits.max_pages_per_host is not None:
                 self._traps.restore(await self._frontier.pages_by_host())
             try:
@@ -414,7 +425,7 @@ class _Run:
             self._recorder.start()
             self._lag.start()
             try:
-                await self.crawl.run(later, listed)
+                await self.crawl.run(self._as_seeds(later), self._in_form(listed))
                 if not self._frontier.statistics().waiting:
                     await self._commit(await self._output.finish())
                     await self._tidy_outputs(is_end=True)
@@ -426,6 +437,23 @@ class _Run:
                 self._sample()
                 self._final = self.statistics()
                 self._recorder.stop()
+
+    async def add(self, requests: Sequence[Request]) -> None:
+        await self.crawl.add([self._as_seed(request) for request in requests])
+
+    def _as_seed(self, request: Request) -> Request:
+        """A request of the user's as the crawl carries it: in its form, without a password, which the fetcher keeps."""
+        if "@" in request.url and isinstance(self._fetcher, AioFetcher):
+            request = with_url(request, self._fetcher.keep_credentials(urls.canonical(request.url)))
+        return request if self._form is None else self._form.of_request(request)
+
+    async def _as_seeds(self, requests: AsyncIterable[Request]) -> AsyncIterator[Request]:
+        async for request in requests:
+            yield self._as_seed(request)
+
+    async def _in_form(self, requests: AsyncIterable[Request]) -> AsyncIterator[Request]:
+        async for request in requests:
+            yield request if self._form is None else self._form.of_request(request)
 
     async def _tidy_outputs(self, *, is_end: bool) -> None:
         """Cuts what crawlers left that died: before the first page, and when others died beside this one."""
@@ -534,6 +562,7 @@ class _Run:
             verdict=judge(self._load(recorder.steady())),
             series=recorder.series(),
             stopped=self.crawl.stopped,
+            cache=_cache_counts(self._fetcher, since=self._cached_before),
         )
 
     def _load(self, used: Usage) -> Load:
@@ -576,6 +605,11 @@ def _offload(
     if executor is not None or workers is not None:
         raise InvalidOption("offload is a pool, which has its executor and its workers: leave out executor and workers")
     return offload
+
+
+def _cache_counts(fetcher: Fetcher, since: CacheCounts | None = None) -> CacheCounts | None:
+    counts = fetcher.cache_counts if isinstance(fetcher, AioFetcher) else None
+    return counts if counts is None or since is None else counts.since(since)
 
 
 def _request(seed: Seed) -> Request:

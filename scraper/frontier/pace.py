@@ -126,6 +126,7 @@ _NOTHING = {
     "bad_header": "never sent",
     "too_many_open_files": "the crawler's own fault",
     "closed": "the crawler's own doing",
+    "not_cached": "never sent",
     "client_error": "of unknown cause",
 }
 """Reasons that say nothing about the host, and why. All others came after some answer, so the host is there: bytes that

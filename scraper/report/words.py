@@ -38,6 +38,7 @@ _REASONS = MappingProxyType(
         "bad_encoding": "the compressed answer was damaged",
         "unknown_encoding": "compressed in a way that was not asked for",
         "body_too_large": "larger than the limit",
+        "not_cached": "not in the cache, and no site was to be asked",
         "redirect_scheme": "redirected out of http and https",
         "redirect_loop": "redirected in a circle",
         "raised": "the handler raised an exception",

@@ -34,12 +34,14 @@ class _Visit:
         lease: whose own slot that is; None if it was taken by a turn.
         is_errand: it is no request of the crawl.
         hops: redirects so far.
+        is_replayed: its host is not asked, because a cache has the answer.
     """
 
     host: str | None
     lease: Lease | None
     is_errand: bool
     hops: int = 0
+    is_replayed: bool = False
 
 
 _visit: ContextVar[_Visit] = ContextVar("visit")
@@ -101,6 +103,9 @@ class Visits:
     def left(self, url: str) -> None:  # noqa: ARG002  it is where the visit is
         self._leave(_visit.get(), _SENT_ELSEWHERE)
 
+    def replayed(self, url: str) -> None:  # noqa: ARG002  it is where the visit is
+        _visit.get().is_replayed = True
+
     async def _enter(self, visit: _Visit, url: str) -> None:
         host = urls.host_port(url)
         await self._frontier.turn(host)
@@ -110,6 +115,8 @@ class Visits:
         host, visit.host = visit.host, None
         if host is None:
             return
+        if visit.is_replayed:
+            visit.is_replayed, answer = False, None
         if visit.lease is None:
             self._frontier.left(host, answer, self._now_s())
         else:

@@ -570,6 +570,7 @@ SAYS_NOTHING = {
     "bad_header",
     "too_many_open_files",
     "closed",
+    "not_cached",
     "client_error",
 }
 ANSWERED = {
@@ -756,7 +757,8 @@ def test_whatever_happens(
         elif under_way[host]:
             under_way[host] -= 1
             pacer.ended(host, now_s, result)
-            ended_s[host] = now_s
+            if result is not None:
+                ended_s[host] = now_s
         for each in "abc":
             assert 1 <= pacer.limit(each) <= per_host
             ready_s = pacer.ready_s(each)
