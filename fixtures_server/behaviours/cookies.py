@@ -21,7 +21,7 @@ async def cookie_domain(exchange: Exchange) -> None:
     every site below it; one for part of an IP address to strangers. To be asked by a name below the domain.
     """
     domain = exchange.request.text("domain", "com")
-    await exchange.respond(page(exchange), headers=(*HTML_HEADERS, ("Set-Cookie", f"super=1; Domain={domain}")))
+    await exchange.respond(page(exchange), headers=(*HTML_HEADERS, ("Set-Cookie", f"super=1; Domain={domain}; Path=/")))
 
 
 async def many_cookies(exchange: Exchange) -> None:
@@ -34,7 +34,7 @@ async def many_cookies(exchange: Exchange) -> None:
     count = request.integer("count", 10_000, low=1, high=1_000_000)
     first = request.integer("first", 0, low=0, high=1_000_000)
     last = min(first + _COOKIES_A_PAGE, count)
-    cookies = tuple(("Set-Cookie", f"many-{number}={'x' * 20}") for number in range(first, last))
+    cookies = tuple(("Set-Cookie", f"many-{number}={'x' * 20}; Path=/") for number in range(first, last))
     others = range(_COOKIES_A_PAGE, count, _COOKIES_A_PAGE) if first == 0 else ()
     links = "".join(f'<a href="many-cookies?count={count}&amp;first={other}">more</a>\n' for other in others)
     await exchange.respond(page(exchange, links), headers=(*HTML_HEADERS, *cookies))

@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import psutil
@@ -25,6 +26,7 @@ from scraper import (
     MemorySink,
     PaceOptions,
     Request,
+    Resolve,
     Response,
     Skip,
 )
@@ -143,6 +145,28 @@ async def test_no_address_that_is_not_public_is_connected_to_however_it_is_writt
         addresses, "private_address"
     )
     assert items.records == []
+
+
+async def test_no_cookie_comes_back_that_should_not_and_of_many_only_some(
+    site: FixtureServer, cases: list[Listed]
+) -> None:
+    port = urlsplit(site.url).port
+    assert port is not None
+    names = ("shop.co.uk", "other.co.uk")
+    resolve = tuple(Resolve(host=name, port=port, address="127.0.0.1") for name in names)
+    setting = [case.url.removeprefix(site.url) for case in cases if case.group == "cookies"]
+    fetch = FetchOptions(timeout_s=3.0, cookies=True, resolve=resolve)
+    async with Crawler(gallery.asked, fetch=fetch, pace=PACE) as crawler:
+        await crawler.run([f"http://{host}:{port}/{path}" for path in setting for host in ("shop.co.uk", "127.0.0.1")])
+        await site.reset()
+        await crawler.run([f"http://{host}:{port}/echo" for host in (*names, "127.0.0.1")])
+    sent = {entry.host.partition(":")[0]: dict(entry.headers).get("cookie", "") for entry in await site.access_log()}
+    assert sent["other.co.uk"] == ""
+    for host in ("shop.co.uk", "127.0.0.1"):
+        cookies = Counter(pair.partition("=")[0].partition("-")[0] for pair in sent[host].split("; "))
+        assert 0 < cookies.pop("many") < 1_000
+        # A Domain that is the whole address of the host is no other than the host.
+        assert cookies in (Counter(), Counter(super=1)) if host == "127.0.0.1" else cookies == Counter()
 
 
 async def test_who_asks_to_be_left_alone_is_left_alone_as_long_as_the_options_say(

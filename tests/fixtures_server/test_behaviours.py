@@ -144,7 +144,7 @@ def test_a_private_address_has_a_page_for_who_does_not_look(site: FixtureServer,
 
 def test_a_cookie_is_set_for_any_domain(site: FixtureServer, ask: Ask) -> None:
     answer = ask(site.fault("cookie-domain", domain="co.uk"))
-    assert answer.headers["Set-Cookie"] == "super=1; Domain=co.uk"
+    assert answer.headers["Set-Cookie"] == "super=1; Domain=co.uk; Path=/"
 
 
 def test_many_cookies_are_spread_over_pages(site: FixtureServer, ask: Ask) -> None:
