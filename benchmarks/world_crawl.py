@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from fixtures_server import FixtureWorld, LogEntry, World, WorldOptions
+from fixtures_server import FixtureWorld, World, WorldOptions
+from fixtures_server.access_log import read_log
 from fixtures_server.judge import Findings, Rules, judge
 from scraper.frontier.state.reading import STATES, StateReader
 from scraper.options import DEFAULT_USER_AGENT, PaceOptions
@@ -161,8 +162,7 @@ def main() -> int:
             except CrawlFailed as error:
                 sys.exit(str(error))
             elapsed_s = time.monotonic() - started_s
-        with log.open("rb") as lines:
-            entries = [LogEntry.from_json(line) for line in lines]
+        entries = read_log(log)
         found = account(world, folder / FILES["state"], with_sitemaps="--sitemap" in parsed.crawl)
     rules = Rules(hosts=world.rules, per_host=PaceOptions().per_host, agent=product_token(DEFAULT_USER_AGENT))
     findings = judge(entries, rules)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 from collections import deque
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -53,6 +55,20 @@ class LogEntry:
         known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         known["headers"] = tuple((name, value) for name, value in known["headers"])
         return cls(**known)
+
+
+def read_log(file: str | os.PathLike[str]) -> list[LogEntry]:
+    """The entries of a log file, without their header lines, which take most of the room.
+
+    Raises OSError where it cannot be read, and ValueError where it is none.
+    """
+    entries = []
+    with open(file, "rb") as lines:  # noqa: PTH123 -- a path of any kind
+        for line in lines:
+            entry = LogEntry.from_json(line)
+            host, agent = sys.intern(entry.host), sys.intern(entry.user_agent)
+            entries.append(replace(entry, host=host, user_agent=agent, headers=()))
+    return entries
 
 
 class Record:

@@ -23,10 +23,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fixtures_server.access_log import LogEntry
+from fixtures_server.access_log import read_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from fixtures_server.access_log import LogEntry
 
 ROBOTS_PATH = "/robots.txt"
 _LIBRARIES = re.compile(r"(?i)(aiohttp|curl|go-http-client|httpx|java|libwww-perl|okhttp|python\b|python-|wget|urllib)")
@@ -383,8 +385,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-robots", action="store_true", help="robots.txt need not be asked for")
     given = parser.parse_args(arguments)
     try:
-        with given.log.open("rb") as lines:
-            entries = [LogEntry.from_json(line) for line in lines]
+        entries = read_log(given.log)
         hosts = {} if given.world is None else rules_from(json.loads(given.world.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         parser.error(f"cannot be read: {error!r}")

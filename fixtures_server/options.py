@@ -97,7 +97,7 @@ class CorpusOptions:
 class WorldOptions:
     """Hosts with names, each with pages, rules, a pace and a mood of its own: the same options give the same world.
 
-    hosts: how many; from 22 on every kind is there, beyond 29 the others are plain ones
+    hosts: how many; from 24 on every kind is there, beyond 31 the others are plain ones
     pages: the synthetic pages of each host, beside those that its kind adds; a million last any crawl
     page_bytes, links_per_page: as in `SiteOptions`
     directory: pages of this corpus, dealt out among the hosts, instead of synthetic ones

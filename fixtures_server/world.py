@@ -56,6 +56,8 @@ class HostKind(StrEnum):
     SLOW = "slow"
     RESETS = "resets"
     CLOSES = "closes"
+    CUTS = "cuts"
+    ERRORS = "errors"
     DOWN = "down"
     DEAD = "dead"
     ROBOTS500 = "robots500"
@@ -80,6 +82,8 @@ _ABOUT = {
     HostKind.SLOW: "ten times the latency",
     HostKind.RESETS: "resets the connection at the first request for every third page",
     HostKind.CLOSES: "closes the connection without an answer, likewise",
+    HostKind.CUTS: "closes the connection in the middle of the page, likewise",
+    HostKind.ERRORS: "answers 500, likewise",
     HostKind.DOWN: "closes every connection without an answer for its first seconds",
     HostKind.DEAD: "nobody listens there",
     HostKind.ROBOTS500: "robots.txt is answered with 500, so nothing may be fetched",
@@ -160,7 +164,7 @@ class Host:
     rate_per_s: float | None = None
     refusal_status: int = 429
     retry_after_s: int = 1
-    breaks: Literal["reset", "close"] | None = None
+    breaks: Literal["reset", "close", "cut", "error"] | None = None
     down_s: float = 0.0
     bare: str | None = None
 
@@ -459,6 +463,10 @@ class World:
                 known["breaks"] = "reset"
             case HostKind.CLOSES:
                 known["breaks"] = "close"
+            case HostKind.CUTS:
+                known["breaks"] = "cut"
+            case HostKind.ERRORS:
+                known["breaks"] = "error"
             case HostKind.DOWN:
                 known["down_s"] = options.down_s
             case HostKind.ROBOTS500:

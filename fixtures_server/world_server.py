@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from fixtures_server.access_log import CONTROL_PREFIX
 from fixtures_server.content import latency_s, number_from
+from fixtures_server.exchange import HTML_HEADERS
 from fixtures_server.judge import ROBOTS_PATH
-from fixtures_server.reply import small_page
+from fixtures_server.reply import reply, small_page
 from fixtures_server.server import FAULTS_PREFIX, Listener, fault_handler, not_found
 from fixtures_server.world import MOVED_ROBOTS_PATH, Host, HostKind, RobotsAnswer, World
 
@@ -124,7 +125,7 @@ class WorldServer(Listener):
         elif mood.refuses(now_s):
             await self._refuse(host.refusal_status, mood.refuses_until_s - now_s, exchange)
         elif host.breaks is not None and self._breaks(host, exchange):
-            (exchange.reset if host.breaks == "reset" else exchange.close)()
+            await self._break(host, exchange)
         elif host.capacity is None:
             await self._page(host, exchange)
         elif mood.under_way >= host.capacity + host.waiting_room:
@@ -190,6 +191,19 @@ class WorldServer(Listener):
     async def _take_time(self, host: Host, exchange: Exchange) -> None:
         path = f"{host.name}{exchange.request.target}"
         await exchange.pause(latency_s(host.latency_s, "lognormal", self._options.seed, path))
+
+    async def _break(self, host: Host, exchange: Exchange) -> None:
+        match host.breaks:
+            case "reset":
+                exchange.reset()
+            case "close":
+                exchange.close()
+            case "cut":
+                page = reply(200, HTML_HEADERS, small_page("Cut", "<p>This page is cut.</p>\n").encode()).data
+                await exchange.send(page[: len(page) - 20])
+                exchange.close()
+            case _:
+                await exchange.respond(small_page("500"), status=500)
 
     def _breaks(self, host: Host, exchange: Exchange) -> bool:
         """Whether this is the first request for a page that breaks."""

@@ -2,13 +2,14 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fixtures_server import FixtureServer, LogEntry, SiteOptions
-from fixtures_server.access_log import AccessLog
+from fixtures_server.access_log import AccessLog, read_log
 from fixtures_server.request import Headers
 
 
@@ -62,6 +63,7 @@ async def test_the_file_has_what_the_memory_has(tmp_path: Path, ask: Callable[..
         ask(site.fault("status", code=500))
         log = await site.access_log()
     assert [LogEntry.from_json(line) for line in file.read_text().splitlines()] == log
+    assert read_log(file) == [replace(entry, headers=()) for entry in log]
     assert len(log) == 4
 
 
