@@ -2,7 +2,7 @@
 
     python -m benchmarks.politeness_cost [--rounds N] [--ours PARSER/EXECUTOR] [--json FILE]
 
-The same commands and the same 1,500 pages of documentation as in `benchmarks.compare`, on a server that answers at once:
+The same commands and the same 1,500 pages of documentation as in `benchmarks.compare`. The server answers at once,
 so what is measured is the computing, not the waiting that a polite crawl is meant to do. `polite` is the crawler's
 default: robots.txt is asked for and every URL checked against it, every address is checked, the pace adapts to the
 host. `rude` has neither robots.txt nor the check of addresses; the bookkeeping of pace cannot be turned off. The site
