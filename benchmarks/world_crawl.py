@@ -1,6 +1,6 @@
 """One crawl of a world of named hosts: was it a good guest, and what became of every URL?
 
-    python -m benchmarks.world_crawl [--hosts 50] [--pages 20] [--seed 0] [-- further options of `scraper crawl`]
+    python -m benchmarks.world_crawl [--hosts 50] [--delay S] [--rate N] [-- further options of `scraper crawl`]
 
 The hosts differ: Crawl-delay, rate limits with Retry-After, a bounded queue, one that is down at first, a dead one,
 robots.txt in every form, traps, redirects to where a crawl must not go (see `fixtures_server.world`). All but one are
@@ -144,11 +144,16 @@ def main() -> int:
     parser.add_argument("--hosts", type=int, default=50)
     parser.add_argument("--pages", type=int, default=20, help="of each host")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--delay", type=float, default=0.0, metavar="S", help="told to the crawl, and to the judge")
+    parser.add_argument("--rate", type=float, metavar="N", help="likewise")
+    parser.add_argument("--per-host", type=int, default=PaceOptions().per_host, metavar="N", help="likewise")
     parser.add_argument("--folder", type=Path, help="keep the crawl's files here; a new folder")
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("crawl", nargs="*", metavar="OPTION", help="further options of the crawl, behind --")
     parsed = parser.parse_args()
     options = WorldOptions(hosts=parsed.hosts, pages=parsed.pages, seed=parsed.seed)
+    pace = [f"--delay={parsed.delay}", f"--per-host={parsed.per_host}"]
+    pace += [] if parsed.rate is None else [f"--rate={parsed.rate}"]
     if parsed.folder is not None:
         parsed.folder.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as place:
@@ -158,13 +163,19 @@ def main() -> int:
             world = server.world
             started_s = time.monotonic()
             try:
-                crawl(world, folder, parsed.crawl)
+                crawl(world, folder, [*pace, *parsed.crawl])
             except CrawlFailed as error:
                 sys.exit(str(error))
             elapsed_s = time.monotonic() - started_s
         entries = read_log(log)
         found = account(world, folder / FILES["state"], with_sitemaps="--sitemap" in parsed.crawl)
-    rules = Rules(hosts=world.rules, per_host=PaceOptions().per_host, agent=product_token(DEFAULT_USER_AGENT))
+    rules = Rules(
+        hosts=world.rules,
+        per_host=parsed.per_host,
+        delay_s=parsed.delay,
+        rate_per_s=parsed.rate,
+        agent=product_token(DEFAULT_USER_AGENT),
+    )
     findings = judge(entries, rules)
     print(table(world, found, findings), "", told(found), "", findings.text(), sep="\n")
     print(f"{len(found.ends):,} URLs of {len(world.hosts)} hosts in {elapsed_s:.1f} s", end=": ")
