@@ -90,7 +90,8 @@ class Rules:
     robots_valid_s: how long an answer counts (RFC 9309, section 2.4, says a day)
     agent: the product token that every request must name; None: any but a library's or a browser's
     max_retry_after_s: a longer wait than this need not be kept
-    tolerance_s: by how much two requests may come closer together on their way than they were sent
+    tolerance_s: by how much two requests may come closer together on their way than they were sent; a machine whose
+        cores are all at work makes one wait for 50 ms
     grace_s: how long after a Retry-After was handed over a request may arrive that its client had sent before
     """
 
@@ -103,7 +104,7 @@ class Rules:
     robots_valid_s: float = 86_400.0
     agent: str | None = None
     max_retry_after_s: float = 600.0
-    tolerance_s: float = 0.05
+    tolerance_s: float = 0.1
     grace_s: float = 0.25
 
     def of(self, host: str) -> HostRules:

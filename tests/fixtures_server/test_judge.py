@@ -160,7 +160,7 @@ def test_robots_asked_for_again() -> None:
 
 def test_two_requests_sooner_than_the_delay() -> None:
     answer = robots(0.0, "slow.test")
-    first, second = asked(1.0, "/1", "slow.test"), asked(1.9, "/2", "slow.test")
+    first, second = asked(1.0, "/1", "slow.test"), asked(1.8, "/2", "slow.test")
     assert found(answer, first, second) == [(Kind.TOO_SOON, (first, second))]
     first = asked(0.2, "/1", "slow.test")
     assert found(answer, first) == [(Kind.TOO_SOON, (answer, first))]
