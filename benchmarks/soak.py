@@ -45,7 +45,7 @@ STOPPING_S = 60.0
 
 MOST_LAG_MS = 50.0
 MOST_GROWTH = 0.10
-MOST_MORE_FILES = 8  # connections come and go; a leak is one for each fault, so thousands
+MOST_MORE_FILES = CONCURRENCY // 2  # connections come and go; a leak is one for each fault, so hundreds a minute
 
 
 class Sample(NamedTuple):
