@@ -113,11 +113,6 @@ class ServerProcess:
             raise FixtureServerError("the fixture server is not running")
         return self._child.pid
 
-    def fault(self, name: str, **parameters: str | float) -> str:
-        """The address of a named behaviour, with the parameters that its line at `/faults/` tells of."""
-        query = f"?{urlencode(parameters)}" if parameters else ""
-        return f"{self.url}faults/{name}{query}"
-
     # The access log.
 
     async def access_log(self) -> list[LogEntry]:
@@ -272,6 +267,11 @@ class FixtureServer(ServerProcess):
         """The address of every page: what a crawl from `url` must find on a synthetic site, neither more nor less."""
         origin = self.url.rstrip("/")
         return {origin + path for path in self.content.paths()}
+
+    def fault(self, name: str, **parameters: str | float) -> str:
+        """The address of a named behaviour, with the parameters that its line at `/faults/` tells of."""
+        query = f"?{urlencode(parameters)}" if parameters else ""
+        return f"{self.url}faults/{name}{query}"
 
 
 class FixtureWorld(ServerProcess):
