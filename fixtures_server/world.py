@@ -118,7 +118,7 @@ _FAULTS: dict[str, tuple[str, ...]] = {
     "empty-reply": ("failed",),
     "headers-cut": ("failed",),
     "length-too-long": ("failed",),
-    "slow?wait_s=0.5": ("done",),
+    "slow?wait_s=0.2": ("done",),
     "gzip": ("done",),
     "gzip-truncated": ("failed",),
     "gzip-garbage": ("failed",),
