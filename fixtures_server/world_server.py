@@ -16,7 +16,7 @@ from fixtures_server.exchange import HTML_HEADERS
 from fixtures_server.judge import ROBOTS_PATH
 from fixtures_server.reply import reply, small_page
 from fixtures_server.server import FAULTS_PREFIX, Listener, fault_handler, not_found
-from fixtures_server.world import MOVED_ROBOTS_PATH, Host, HostKind, RobotsAnswer, World
+from fixtures_server.world import COUNTED_DEPTH, MOVED_ROBOTS_PATH, Host, HostKind, RobotsAnswer, World
 
 if TYPE_CHECKING:
     from fixtures_server.access_log import AccessLog
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fixtures_server.request import Request
 
 WORLD_PATH = CONTROL_PREFIX + "world.json"
+ARGUMENTS_PATH = CONTROL_PREFIX + "arguments"
 _PLAIN_TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
 _SILENCE_S = 600.0  # longer than any crawler's deadline, and a forgotten test still ends
 
@@ -93,6 +94,8 @@ class WorldServer(Listener):
         """What answers for the host that is asked."""
         if request.path == WORLD_PATH:
             return self._describe
+        if request.path == ARGUMENTS_PATH:
+            return self._arguments
         host = self.world.hosts.get(request.headers.host.lower())
         if host is None:
             return self._list if request.path == "/" else not_found
@@ -107,12 +110,21 @@ class WorldServer(Listener):
         text = json.dumps(self.world.to_dict(), indent=1) + "\n"
         await exchange.respond(text, headers=(("Content-Type", "application/json"),))
 
+    async def _arguments(self, exchange: Exchange) -> None:
+        """What a shell puts behind `scraper crawl`: every seed, and where every name leads."""
+        words = [*self.world.seeds, *(f"--resolve={entry}" for entry in self.world.resolve)]
+        await exchange.respond("\n".join([*words, ""]), headers=_PLAIN_TEXT)
+
     async def _list(self, exchange: Exchange) -> None:
         rows = "".join(
             f'<tr><td><a href="{host.origin}/">{escape(host.netloc)}</a></td><td>{escape(host.about)}</td></tr>\n'
             for host in self.world.hosts.values()
         )
-        more = f'<p>With their rules: <a href="{WORLD_PATH}">{WORLD_PATH}</a></p>\n'
+        more = (
+            f'<p>With their rules: <a href="{WORLD_PATH}">{WORLD_PATH}</a></p>\n'
+            f"<p>To crawl all of them:</p>\n<pre>scraper crawl --scope any --max-depth {COUNTED_DEPTH} "
+            f"$(curl -s http://{escape(exchange.request.headers.host)}{ARGUMENTS_PATH})</pre>\n"
+        )
         await exchange.respond(small_page(f"{len(self.world.hosts)} hosts", f"{more}<table>\n{rows}</table>\n"))
 
     async def _answer(self, mood: _Mood, exchange: Exchange) -> None:

@@ -264,6 +264,13 @@ def test_the_world_is_told_with_its_rules(server: FixtureWorld, guest: Guest) ->
     assert told["expected"]["done"] == sum(end == {"done"} for end in ends)
 
 
+def test_the_arguments_of_a_crawl_can_be_asked_for(server: FixtureWorld, guest: Guest) -> None:
+    status, _, body = guest.ask(f"{server.url}-/arguments")
+    resolve = [f"--resolve={entry}" for entry in server.world.resolve]
+    assert (status, body.decode().split()) == (200, [*server.world.seeds, *resolve])
+    assert b"/-/arguments)" in guest.ask(server.url)[2]
+
+
 def test_pages_of_a_corpus_are_dealt_out_among_the_hosts(tmp_path: Path) -> None:
     for number in range(10):
         (tmp_path / f"{number}.html").write_text(f"<p>{number}</p></body>")
