@@ -25,6 +25,7 @@ from pathlib import Path
 from benchmarks.compare import CrawlFailed, Run, crawl, output_of, read_output
 from benchmarks.durability_cost import Kept, cost_of, table
 from benchmarks.sites import WWW, Server, SiteUnavailable, prepare, serve
+from scraper.bench.statistics import interval_of
 from scraper.cli.environment import describe_environment, load_at_start
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,6 +59,16 @@ def measure(server: Server, seed: str, ways: Sequence[Kept], rounds: int, folder
     return runs
 
 
+def cpu_cost(polite: Sequence[Run], rude: Sequence[Run]) -> str:
+    """How much more CPU the main process takes for a page: steadier than the rate where a machine has other work."""
+    pairs = zip(polite, rude, strict=True)
+    more = interval_of([mine.cpu_s / mine.pages / (other.cpu_s / other.pages) for mine, other in pairs])
+    said = f"CPU of the main process, a page: {more.median - 1:+.1%}"
+    if more.low is None or more.high is None:
+        return said
+    return f"{said}, 95 % of {more.low - 1:+.1%} to {more.high - 1:+.1%}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="What politeness and safety cost.")
     parser.add_argument("--rounds", type=int, default=9)
@@ -82,6 +93,7 @@ def main() -> None:
     cost = cost_of(runs[POLITE], runs[RUDE])
     same = "the same in both" if outputs[0] == outputs[1] else "UNLIKE"
     print("", table(runs), "", f"output: {len(outputs[0]):,} pages, {same}", f"politeness {cost}", sep="\n")
+    print(cpu_cost(runs[POLITE], runs[RUDE]))
     print(f"target: politeness costs at most {TARGET_COST:.0%}: {'met' if cost.share <= TARGET_COST else 'NOT MET'}")
     if site.is_synthetic or server.name != "nginx":
         print("Not the site or not the server of the target: these figures are not to be compared with it.")
