@@ -81,7 +81,7 @@ class HostRules:
 class Rules:
     """What a crawl is held to.
 
-    hosts: by the Host header, so with the port if that is not 80
+    hosts: by the Host header in lower case, so with the port if that is not 80
     others: of hosts that are not among them
     per_host: requests under way at once to one host; None is no bound
     delay_s: what the crawl was told to keep between requests to a host, beside what hosts ask for
@@ -186,7 +186,7 @@ def judge(entries: Iterable[LogEntry], rules: Rules | None = None) -> Findings:
     requests = sorted(entries, key=lambda entry: entry.time_s)
     by_host: defaultdict[str, list[LogEntry]] = defaultdict(list)
     for entry in requests:
-        by_host[entry.host].append(entry)
+        by_host[entry.host.lower()].append(entry)
     violations = [*_nameless(requests, rules), *_too_fast(requests, rules)]
     figures = {}
     for host, mine in by_host.items():

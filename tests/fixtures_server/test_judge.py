@@ -233,6 +233,11 @@ def test_more_a_second_than_the_rate() -> None:
     assert found(*pair, rules=Rules(rate_per_s=0.5)) == [(Kind.TOO_FAST, pair)]
 
 
+def test_the_case_of_a_host_does_not_matter() -> None:
+    answer, page = robots(0.0, SHOP.upper()), asked(1.0, "/private/", SHOP.title())
+    assert found(answer, page) == [(Kind.DISALLOWED, (page,))]
+
+
 def test_a_host_that_is_off_limits() -> None:
     entry = robots(0.0, "inside.test")
     assert found(entry) == [(Kind.OFF_LIMITS, (entry,))]
