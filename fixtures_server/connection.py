@@ -100,6 +100,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         if self._record is not None:
+            self._record.go_on()
             self._service.log.finish(self._record)
         self._is_writable.set()
         self._service.closed(self)
@@ -225,6 +226,7 @@ class Connection(asyncio.Protocol):
         self._end_answer(keep_alive=True)
 
     def _write_ready(self, ready: Reply, record: Record) -> None:
+        record.hand_over()
         self._transport.write(ready.data)
         record.status = ready.status
         record.sent_bytes = len(ready.data)
