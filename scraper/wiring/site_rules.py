@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from scraper import urls
@@ -24,6 +25,8 @@ _log = logging.getLogger("scraper")
 _FRESH_S = 24 * 3600.0
 # After so long without an answer a site is asked again.
 _ASK_AGAIN_S = 300.0
+# Times as many retries as a page gets: with two of these, and waits that double, half a minute.
+_PATIENCE = 3
 # Sites whose rules are at hand, made ready; a file of 20 rules takes 10 KB. Those of others are read again from the
 # text that the frontier keeps, in a millisecond.
 _AT_HAND = 2_000
@@ -89,6 +92,7 @@ class SiteRules:
         self._pacer = pacer
         self._max_delay_s = pace.max_crawl_delay_s
         self._retry = RetryPolicy(pace)
+        self._patient = RetryPolicy(replace(pace, retries=_PATIENCE * pace.retries))
         self._agent = agent
         self._fetch = fetch
         self._now_s = asyncio.get_running_loop().time
@@ -156,10 +160,18 @@ class SiteRules:
         while True:
             answer = await self._fetch(Request(f"{origin}/robots.txt", accept=("*/*",)))
             attempts += 1
-            wait_s = self._retry.wait_s(answer, attempts) if isinstance(answer, Failure) else None
+            wait_s = self._wait_s(answer, attempts)
             if wait_s is None:
                 return answer
             await asyncio.sleep(wait_s)
+
+    def _wait_s(self, answer: Answer, attempts: int) -> float | None:
+        """How long until the next attempt; None if there is none."""
+        if not isinstance(answer, Failure):
+            return None
+        # Where somebody is there who is in trouble, it is worth a wait: all of the site depends on it.
+        retry = self._retry if answer.reason in _NOBODY_THERE else self._patient
+        return retry.wait_s(answer, attempts)
 
     def _set_delay(self, host: str, wanted_s: float) -> None:
         delay_s = min(wanted_s, self._max_delay_s)
