@@ -355,7 +355,7 @@ class _Run:
         self._pacer = Pacer(pace)
         self._limits = limits
         self._frontier = self._make_frontier(state, limits, url_options)
-        self.visits = Visits(self._frontier, fetcher, self._admit_hop)
+        self.visits = Visits(self._frontier, fetcher, self._admit_hop, self._look)
         self._rules = self._make_rules(agent)
         self._traps = traps
         self._manners = Manners(self._pacer, self._rules, traps)
@@ -507,6 +507,9 @@ class _Run:
 
     def _on_tick(self, ticks: int, barred: int) -> None:
         self._recorder.looked(ticks, barred, self.crawl.waits_for, self.crawl.fetching)
+
+    def _look(self) -> None:
+        self.crawl.look()
 
     def _sample(self) -> None:
         counts = self._frontier.statistics()

@@ -223,8 +223,8 @@ class DurableFrontier:
             self._statistics = None
             request = entry.request if isinstance(entry.request, Request) else Request.plain(entry.request)
             return Lease(request, entry.key, entry.depth, entry.attempts, crashes)
-        can_take = self._others_wait and self._window.room > 0
-        if can_take or (not self._leased and (self._others_wait or self._window.wants())):
+        can_take = self._others_wait and self._window.can_take_hosts
+        if can_take or (not self._leased and self._window.wants()):
             self._wish.set()  # commits of what is under way may be long in coming, or none is under way
         return None
 

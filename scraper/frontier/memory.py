@@ -93,7 +93,7 @@ class MemoryFrontier:
     def hand_back(self, lease: Lease, now_s: float) -> None:
         entry = self._leased.pop(lease.key)
         entry.attempts -= 1
-        self._schedule.push(entry)
+        self._schedule.put_back(entry)
         self._schedule.free_slot_of(entry, None, now_s)
 
     def hold(self, host: str) -> None:
