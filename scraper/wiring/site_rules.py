@@ -175,9 +175,9 @@ class SiteRules:
         attempts = self._attempts.get(origin, 0) + 1
         if not isinstance(answer, Failure):
             return False
-        # Where somebody is there who is in trouble, it is worth a wait: all of the site depends on it.
-        retry = self._retry if answer.reason in _NOBODY_THERE else self._patient
-        wait_s = retry.wait_s(answer, attempts)
+        # Where somebody is there who is in trouble, it is worth a wait: all of the site depends on it. A time-out was one.
+        is_quick = answer.reason in _NOBODY_THERE or answer.reason == "timeout"
+        wait_s = (self._retry if is_quick else self._patient).wait_s(answer, attempts)
         if wait_s is None:
             return False
         self._attempts[origin] = attempts
