@@ -175,7 +175,7 @@ class SiteRules:
         attempts = self._attempts.get(origin, 0) + 1
         if not isinstance(answer, Failure):
             return False
-        # Where somebody is there who is in trouble, it is worth a wait: all of the site depends on it. A time-out was one.
+        # Where somebody is there who is in trouble, a wait pays: all of the site depends on it. A time-out was a wait.
         is_quick = answer.reason in _NOBODY_THERE or answer.reason == "timeout"
         wait_s = (self._retry if is_quick else self._patient).wait_s(answer, attempts)
         if wait_s is None:
