@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scraper.crawler import Crawler as Crawler
+    from scraper.errors import CacheRefused as CacheRefused
     from scraper.errors import FunctionFailed as FunctionFailed
     from scraper.errors import HandlerNotImportable as HandlerNotImportable
     from scraper.errors import InterpretersUnsupported as InterpretersUnsupported
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from scraper.offload import Result as Result
     from scraper.offload.probe.values import ProbeReport as ProbeReport
     from scraper.options import AddressOptions as AddressOptions
+    from scraper.options import CacheOptions as CacheOptions
     from scraper.options import FetchOptions as FetchOptions
     from scraper.options import LimitOptions as LimitOptions
     from scraper.options import OffloadOptions as OffloadOptions
@@ -72,6 +74,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "scraper.crawler": ["Crawler"],
     "scraper.errors": [
+        "CacheRefused",
         "FunctionFailed",
         "HandlerNotImportable",
         "InterpretersUnsupported",
@@ -101,6 +104,7 @@ _HOMES = {
     "scraper.offload": ["OffloadPool", "Result"],
     "scraper.options": [
         "AddressOptions",
+        "CacheOptions",
         "FetchOptions",
         "LimitOptions",
         "OffloadOptions",

@@ -81,7 +81,7 @@ class CrawlManners(Protocol):
         """Whether `verdict` can tell."""
 
     async def learn(self, url: str) -> None:
-        """Finds out what `verdict` needs for a URL and its site."""
+        """Tries once to find out what `verdict` needs for a URL and its site; in vain if the site is to rest first."""
 
     def verdict(self, lease: Lease) -> Skip | Failure | None:
         """Why a lease is not fetched; None if it is. To be asked once for each."""
@@ -178,6 +178,7 @@ class Crawl:
         self._now_s = asyncio.get_running_loop().time
         self._fetching = 0
         self._fetches: set[asyncio.Task[None]] = set()
+        self._asking = 0
         self._learning: set[asyncio.Task[None]] = set()
         self._backlog_pages = 0
         self._backlog_bytes = 0
@@ -223,7 +224,7 @@ class Crawl:
     @property
     def waits_for(self) -> Literal["answers", "hosts", "links", "room", "nothing"]:
         """Why no further page is fetched at this moment; see `scraper.metrics.usage.WaitsFor`."""
-        if self._fetching >= self._pace.concurrency:
+        if self._fetching + self._asking >= self._pace.concurrency:
             return "answers"
         in_flight = self.in_flight
         if in_flight >= self._most_in_flight or self._backlog_bytes >= _BACKLOG_BYTES:
@@ -239,7 +240,7 @@ class Crawl:
             self._changed.set()
             self._grace_timer = asyncio.get_running_loop().call_later(_GRACE_S, self._give_up_waiting)
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Others may have committed, or there may be more to lease."""
         self._committed.set()
         self._changed.set()
@@ -289,7 +290,7 @@ class Crawl:
                 seeding = group.create_task(self._seed(seeds, listed))
                 sampling = group.create_task(self._sample())
                 committing = group.create_task(self._commit_loop())
-                attending = group.create_task(self._frontier.attend(self._look))
+                attending = group.create_task(self._frontier.attend(self.look))
                 await self._dispatch(group)
                 self._has_ended = True
                 for task in (seeding, sampling, committing, attending, *self._fetches, *self._learning):
@@ -379,20 +380,24 @@ class Crawl:
         return None
 
     def _learn(self, url: str, group: asyncio.TaskGroup) -> None:
-        """Finds out what has to be known of a site. Nothing of it is leased meanwhile."""
+        """Finds out what has to be known of a site, as one of the requests that may be under way. Nothing of the site
+        is leased meanwhile.
+        """
         host = urls.host_port(url)
         self._frontier.hold(host)
+        self._asking += 1
         learning = group.create_task(self._learn_then_release(url, host))
         self._learning.add(learning)
         learning.add_done_callback(self._learning.discard)
 
     async def _learn_then_release(self, url: str, host: str) -> None:
         await self._manners.learn(url)
+        self._asking -= 1
         self._frontier.release(host)
         self._changed.set()
 
     def _may_lease(self) -> bool:
-        if self._fetching >= self._pace.concurrency or self.stopped is not None:
+        if self._fetching + self._asking >= self._pace.concurrency or self.stopped is not None:
             return False
         # Every request that is under way will need room in the backlog, so it counts here too.
         in_flight = self.in_flight

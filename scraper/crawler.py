@@ -23,7 +23,7 @@ from scraper.frontier.retry import RetryPolicy
 from scraper.frontier.settle import with_url
 from scraper.handlers import import_under_way, name_of
 from scraper.metrics import LagMeter, LagStatistics, LiveVerdict, Load, Recorder, Snapshot, Statistics, Usage, judge
-from scraper.model import Delivery, Failure, Item, Request, Skip, Stage
+from scraper.model import CacheCounts, Delivery, Failure, Item, Request, Skip, Stage
 from scraper.offload import OffloadPool
 from scraper.options import (
     PARSERS,
@@ -112,6 +112,9 @@ class Crawler:
         self._offload = _offload(offload, executor, workers)
         self._fetch = fetch
         self._pace = pace or PaceOptions()
+        if isinstance(fetch, FetchOptions) and fetch.cache is not None and fetch.cache.mode == "only":
+            # No site is asked, so there is none to be polite to.
+            self._pace = replace(self._pace, delay_s=0.0, rate_per_s=None, robots=False)
         self._limits = limits or LimitOptions()
         self._url_options = urls or UrlOptions()
         self._traps = traps
@@ -168,7 +171,8 @@ class Crawler:
         """Crawls from the seeds to the end, and gives the items to the sinks.
 
         Args:
-            seeds: URLs, requests, or iterables of them; an async one is read while the crawl runs.
+            seeds: URLs, requests, or iterables of them; an async one is read while the crawl runs. User and password
+                in a URL go with every request to its origin, and are kept in memory alone.
             sinks: where items go: sinks, which are opened and closed here, or paths, whose suffix says the format.
             failures: gets one record for each failed page: url, stage, reason, detail, attempts. Without it, their
                 number and the first of them are logged.
@@ -319,6 +323,9 @@ class _CurrentGate:
     def left(self, url: str) -> None:
         self._gate.left(url)
 
+    def replayed(self, url: str) -> None:
+        self._gate.replayed(url)
+
 
 class _Run:
     """The parts of one crawl, and what they tell about it."""
@@ -338,6 +345,8 @@ class _Run:
         on_snapshot: Callable[[Snapshot], None] | None,
     ) -> None:
         self._parsing = parsing
+        self._fetcher = fetcher
+        self._cached_before = _cache_counts(fetcher)
         self._output = output
         self._on_snapshot = on_snapshot
         self._pace = pace
@@ -346,7 +355,7 @@ class _Run:
         self._pacer = Pacer(pace)
         self._limits = limits
         self._frontier = self._make_frontier(state, limits, url_options)
-        self.visits = Visits(self._frontier, fetcher, self._admit_hop)
+        self.visits = Visits(self._frontier, fetcher, self._admit_hop, self._look)
         self._rules = self._make_rules(agent)
         self._traps = traps
         self._manners = Manners(self._pacer, self._rules, traps)
@@ -499,6 +508,9 @@ class _Run:
     def _on_tick(self, ticks: int, barred: int) -> None:
         self._recorder.looked(ticks, barred, self.crawl.waits_for, self.crawl.fetching)
 
+    def _look(self) -> None:
+        self.crawl.look()
+
     def _sample(self) -> None:
         counts = self._frontier.statistics()
         usage = self._recorder.usage(
@@ -553,6 +565,7 @@ class _Run:
             verdict=judge(self._load(recorder.steady())),
             series=recorder.series(),
             stopped=self.crawl.stopped,
+            cache=_cache_counts(self._fetcher, since=self._cached_before),
         )
 
     def _load(self, used: Usage) -> Load:
@@ -595,6 +608,11 @@ def _offload(
     if executor is not None or workers is not None:
         raise InvalidOption("offload is a pool, which has its executor and its workers: leave out executor and workers")
     return offload
+
+
+def _cache_counts(fetcher: Fetcher, since: CacheCounts | None = None) -> CacheCounts | None:
+    counts = fetcher.cache_counts if isinstance(fetcher, AioFetcher) else None
+    return counts if counts is None or since is None else counts.since(since)
 
 
 def _request(seed: Seed) -> Request:

@@ -17,11 +17,13 @@ ParserName = Literal["lxml", "lexbor", "html.parser", "bs4"]
 ExecutorName = Literal["auto", "inline", "thread", "process", "interpreter"]
 ScopeName = Literal["prefix", "host", "domain", "any"]
 SynchronousName = Literal["normal", "full"]
+CacheModeName = Literal["replay", "revalidate", "only"]
 
 PARSERS: tuple[ParserName, ...] = get_args(ParserName)
 EXECUTORS: tuple[ExecutorName, ...] = get_args(ExecutorName)
 SCOPES: tuple[ScopeName, ...] = get_args(ScopeName)
 SYNCHRONOUS: tuple[SynchronousName, ...] = get_args(SynchronousName)
+CACHE_MODES: tuple[CacheModeName, ...] = get_args(CacheModeName)
 
 DEFAULT_USER_AGENT = "scraper/0.1 (Python asyncio crawler)"
 
@@ -95,6 +97,32 @@ class AddressOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheOptions:
+    """Answers that are kept in a file, so that a site is not asked for them again.
+
+    Only answers without credentials are kept: a request with an Authorization or a Cookie passes the cache by.
+
+    Args:
+        path: of the file; made where there is none. Several crawlers may share it.
+        mode: `replay` gives what is there, however old, and fetches and keeps the rest: a handler can be developed
+            while the site is asked for each page once. `revalidate` is for crawls that come again: it keeps what RFC
+            9111 lets a browser's cache keep, and asks the site whether what is stale still holds. `only` asks no site
+            at all, so what is not there fails as `not_cached`.
+        max_bytes: what the file may grow to; then what was not used for longest makes room. None is no bound.
+    """
+
+    path: str | os.PathLike[str]
+    mode: CacheModeName = "replay"
+    max_bytes: int | None = 10_000_000_000
+
+    def __post_init__(self) -> None:
+        check_choice("cache-mode", self.mode, CACHE_MODES)
+        check_positive("cache max-bytes", self.max_bytes)
+        if not os.fspath(self.path):
+            raise InvalidOption("cache has no path: name a file")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OriginOptions:
     """What goes with every request to an origin, also in the middle of redirects, and to no other.
 
@@ -159,6 +187,7 @@ class FetchOptions:
             as a header, of a request too; they go before what was kept under the same names.
         resolve: hosts whose address is given here. That alone does not permit a private one.
         addresses: which addresses may be connected to.
+        cache: answers that are kept; None keeps none.
     """
 
     timeout_s: float = 30.0
@@ -173,12 +202,15 @@ class FetchOptions:
     cookies: bool = False
     resolve: tuple[Resolve, ...] = ()
     addresses: AddressOptions = AddressOptions()
+    cache: CacheOptions | None = None
 
     def __post_init__(self) -> None:
         check_positive("timeout", self.timeout_s)
         check_positive("connect timeout", self.connect_timeout_s)
         check_positive("max-body", self.max_body_bytes)
         _check_not_negative("max-redirects", self.max_redirects)
+        if self.cookies and self.cache is not None:
+            raise InvalidOption("cookies and a cache exclude each other: a page that cookies had a part in is not kept")
         _check_proxy(self.proxy)
         if self.contact is not None and not (_CONTACT_URL.fullmatch(self.contact) or self.mail_address):
             raise InvalidOption(

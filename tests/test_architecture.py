@@ -29,6 +29,8 @@ SHARED = {
 PUBLIC = {
     "AddressOptions",
     "AioFetcher",
+    "CacheOptions",
+    "CacheRefused",
     "Crawler",
     "CsvSink",
     "Failure",

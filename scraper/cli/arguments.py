@@ -19,6 +19,7 @@ from scraper.options import (
     SCOPES,
     SYNCHRONOUS,
     AddressOptions,
+    CacheOptions,
     FetchOptions,
     LimitOptions,
     OffloadOptions,
@@ -184,6 +185,33 @@ def add_state(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_cache(parser: argparse.ArgumentParser) -> None:
+    """Adds what keeps a site from being asked twice."""
+    group = parser.add_argument_group("cache")
+    group.add_argument(
+        "--cache",
+        metavar="FILE",
+        help="keep the sites' answers in this file, and ask for none twice: to develop a handler, or to crawl again",
+    )
+    group.add_argument(
+        "--cache-mode",
+        metavar="NAME",
+        help="replay: what the file has is not asked for again, however old (default) | revalidate: as a browser's "
+        "cache, for crawls that come again | only: no site is asked, and what is missing fails",
+    )
+
+
+def _cache_options(parsed: argparse.Namespace) -> CacheOptions | None:
+    """What `add_cache` added; None for a crawl without a cache."""
+    if parsed.cache is None:
+        if parsed.cache_mode is not None:
+            raise InvalidOption("--cache-mode needs --cache FILE")
+        return None
+    if parsed.cache == "-":
+        raise InvalidOption("--cache is read as well as written, so it cannot be standard output: name a file")
+    return CacheOptions(path=parsed.cache, mode=parsed.cache_mode or CacheOptions(path=parsed.cache).mode)
+
+
 def state_options(parsed: argparse.Namespace) -> StateOptions | None:
     """What `add_state` added; None for a crawl without a state.
 
@@ -219,6 +247,7 @@ def fetch_options(parsed: argparse.Namespace) -> FetchOptions:
         addresses=AddressOptions(
             allow_private=parsed.allow_private, allow=tuple(parsed.allow), deny=tuple(parsed.deny)
         ),
+        cache=_cache_options(parsed),
     )
 
 

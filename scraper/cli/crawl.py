@@ -44,6 +44,7 @@ def add_command(commands: Any) -> None:
     arguments.add_urls(parser)
     arguments.add_requests(parser)
     arguments.add_state(parser)
+    arguments.add_cache(parser)
     group = parser.add_argument_group("outputs")
     group.add_argument("--output", metavar="FILE", help=".jsonl .csv .sqlite .parquet, or - for JSON lines on stdout")
     group.add_argument("--failures", metavar="FILE", help="failed pages and why, as JSON lines")
@@ -78,11 +79,11 @@ def _check_files(parsed: argparse.Namespace) -> None:
     for option in ("failures", "stats", "report"):
         arguments.check_writable(f"--{option}", getattr(parsed, option))
     paths = {f"--{option}": getattr(parsed, option) for option in ("output", "failures", "stats", "report")}
-    arguments.check_distinct(paths)
+    arguments.check_distinct({"--cache": parsed.cache, **paths})
     output = paths.pop("--output")
     if parsed.state and output and _is_same_file(output, parsed.state) and Path(output).suffix.lower() != ".sqlite":
         raise UsageError(f"--state and --output name the same file, {output}: only a .sqlite holds both")
-    arguments.check_distinct({"--state": parsed.state, **paths})
+    arguments.check_distinct({"--state": parsed.state, "--cache": parsed.cache, **paths})
 
 
 def _before(path: str | PathLike[str], *, must_hold: bool) -> StateSummary | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +18,7 @@ from scraper import urls
 from scraper.errors import InvalidOption, NotRunning
 from scraper.fetch.address_check import AddressCheck
 from scraper.fetch.body import discard_body, read_body
+from scraper.fetch.cache import Answer, HopCache, Pairs
 from scraper.fetch.connector import Connector, Exchange, exchange
 from scraper.fetch.content_type import essence, is_wanted, looks_like_markup
 from scraper.fetch.cookies import CookieJar
@@ -28,7 +30,7 @@ from scraper.fetch.protocol import Gate, IsNamed
 from scraper.fetch.redirects import CREDENTIALS, REDIRECTS, Hop, hop_to, next_hop
 from scraper.fetch.refused import Refused
 from scraper.fetch.stalls import LoopClock
-from scraper.model import Failure, Request, Response, Skip
+from scraper.model import CacheCounts, Failure, Request, Response, Skip
 from scraper.options import FetchOptions, available_cpus
 
 _ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -78,6 +80,12 @@ class AioFetcher:
         self._credentials = tuple(pair for pair in options.headers.items() if pair[0].lower() in CREDENTIALS)
         self._session: aiohttp.ClientSession | None = None
         self._cookies: CookieJar | None = None
+        self._cache: HopCache | None = None
+
+    @property
+    def cache_counts(self) -> CacheCounts | None:
+        """What the cache did since the fetcher was opened; None without one."""
+        return None if self._cache is None else self._cache.counts
 
     def __repr__(self) -> str:
         state = "closed" if self._session is None else "open"
@@ -91,6 +99,9 @@ class AioFetcher:
         headers = CIMultiDict(own)
         headers.update([pair for pair in options.headers.items() if pair not in self._credentials])
         self._cookies = CookieJar() if options.cookies else None
+        if options.cache is not None:
+            self._cache = HopCache(options.cache, headers)
+            await self._cache.open()
         # Unpacking is CPU-bound: more threads than CPUs would only take turns.
         self._threads = anyio.CapacityLimiter(available_cpus())
         self._clock = LoopClock()
@@ -125,6 +136,8 @@ class AioFetcher:
             await session.close()
             self._clock.close()
             self._origins.forget()
+            if self._cache is not None:
+                await self._cache.aclose()
 
     async def fetch(self, request: Request, *, max_body_bytes: int | None = None) -> Response | Failure | Skip:
         """One attempt, redirects included.
@@ -193,25 +206,16 @@ class AioFetcher:
     ) -> Response | Failure | Skip:
         been = {self._step(hop)}
         while True:
-            response = await self._send(hop, session, under_way)
-            try:
-                latency_s = self._clock.now_s() - under_way.began_s
-                if self._cookies is not None:
-                    self._cookies.take(hop.url, response.headers.getall(hdrs.SET_COOKIE, ()))
-                status = response.status
-                if sum([len(name) + len(value) for name, value in response.raw_headers]) > _MAX_HEADER_BYTES:
-                    raise Refused("header_too_large", f"the header is larger than the cap of {_MAX_HEADER_BYTES} bytes")
-                if 200 <= status < 300:
-                    return await self._receive(request, hop, response, latency_s, max_bytes)
-                await discard_body(response)
-            finally:
-                if not response.closed:  # it is, once the body was read to its end
-                    response.close()
+            answer = await self._answer(request, hop, session, under_way, max_bytes)
+            if isinstance(answer, Failure):
+                return answer
+            status = answer.status
+            if 200 <= status < 300:
+                return _received(request, hop, answer)
             if status not in REDIRECTS:
-                retry_after = response.headers.get(hdrs.RETRY_AFTER)
-                return http_failure(status, response.reason or "", retry_after, latency_s)
+                return http_failure(status, answer.phrase, _first(answer.headers, "retry-after"), answer.latency_s)
             left_url = hop.url
-            hop = next_hop(hop, status, response.headers.get(hdrs.LOCATION))
+            hop = next_hop(hop, status, answer.location)
             step = self._step(hop)
             if step in been:
                 raise Refused("redirect_loop", f"redirected to {hop.url} again")
@@ -263,6 +267,40 @@ class AioFetcher:
             with self._time_limit.paused():
                 await self._gate.again(hop.url)
 
+    async def _answer(
+        self, request: Request, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange, max_bytes: int
+    ) -> Answer | Failure:
+        """From the cache or the network."""
+        ask = partial(self._ask, request, session, under_way, max_bytes)
+        if self._cache is None:
+            return await ask(hop)
+        answer = await self._cache.answer(hop, self._headers(hop), partial(_is_read, request), ask, max_bytes)
+        if answer.latency_s is None:
+            self._gate.replayed(hop.url)
+        return answer
+
+    async def _ask(
+        self, request: Request, session: aiohttp.ClientSession, under_way: Exchange, max_bytes: int, hop: Hop
+    ) -> Answer:
+        response = await self._send(hop, session, under_way)
+        try:
+            latency_s = self._clock.now_s() - under_way.began_s
+            if self._cookies is not None:
+                self._cookies.take(hop.url, response.headers.getall(hdrs.SET_COOKIE, ()))
+            if sum([len(name) + len(value) for name, value in response.raw_headers]) > _MAX_HEADER_BYTES:
+                raise Refused("header_too_large", f"the header is larger than the cap of {_MAX_HEADER_BYTES} bytes")
+            status, headers = response.status, _pairs(response.raw_headers)
+            body, wire_bytes = None, 0
+            if 200 <= status < 300 and _is_read(request, headers):
+                body, wire_bytes = await read_body(response, max_bytes, self._threads, self._time_limit)
+            else:
+                await discard_body(response)
+        finally:
+            if not response.closed:  # it is, once the body was read to its end
+                response.close()
+        location = response.headers.get(hdrs.LOCATION)
+        return Answer(status, response.reason or "", headers, location, body, wire_bytes, latency_s)
+
     def _step(self, hop: Hop) -> tuple[str, str, str]:
         """What a chain of redirects does once. With a new cookie, a page may be asked for again."""
         return hop.method, hop.url, "" if self._cookies is None else self._cookies.header(hop.url)
@@ -278,17 +316,21 @@ class AioFetcher:
                 headers = (*(pair for pair in headers if pair[0].lower() != "cookie"), ("Cookie", cookies))
         return headers
 
-    async def _receive(
-        self, request: Request, hop: Hop, response: aiohttp.ClientResponse, latency_s: float, max_bytes: int
-    ) -> Response | Skip:
-        media_type = essence(response.headers.get(hdrs.CONTENT_TYPE, ""))
-        if media_type and not is_wanted(media_type, request.accept):
-            await discard_body(response)
-            return Skip("content_type", media_type[:80].encode("ascii", "replace").decode())
-        body, wire_bytes = await read_body(response, max_bytes, self._threads, self._time_limit)
-        if body and not media_type and not is_wanted("", request.accept) and not looks_like_markup(body):
-            return Skip("content_type", "none given, and the body does not begin like HTML or XML")
-        return Response(hop.url, response.status, _pairs(response.raw_headers), body, wire_bytes, latency_s)
+
+def _is_read(request: Request, headers: Pairs) -> bool:
+    """Whether the body of a page with such headers is read; where they name no type, it decides itself."""
+    media_type = essence(_first(headers, "content-type") or "")
+    return not media_type or is_wanted(media_type, request.accept)
+
+
+def _received(request: Request, hop: Hop, answer: Answer) -> Response | Skip:
+    media_type = essence(_first(answer.headers, "content-type") or "")
+    body = answer.body
+    if body is None or (media_type and not is_wanted(media_type, request.accept)):
+        return Skip("content_type", media_type[:80].encode("ascii", "replace").decode())
+    if body and not media_type and not is_wanted("", request.accept) and not looks_like_markup(body):
+        return Skip("content_type", "none given, and the body does not begin like HTML or XML")
+    return Response(hop.url, answer.status, answer.headers, body, answer.wire_bytes, answer.latency_s)
 
 
 def _target(url: str) -> URL:
@@ -301,12 +343,16 @@ def _target(url: str) -> URL:
     raise Refused("bad_url", "the URL is not one of http or https with a host and a port")
 
 
-def _pairs(raw: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[str, str], ...]:
+def _pairs(raw: tuple[tuple[bytes, bytes], ...]) -> Pairs:
     """Header fields as text: UTF-8 where it is that, Latin-1 as it once was (RFC 9110 section 5.5)."""
     try:
         return tuple([(name.decode(), value.decode()) for name, value in raw])
     except UnicodeDecodeError:
         return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
+
+
+def _first(headers: Pairs, wanted: str) -> str | None:
+    return next((value for name, value in headers if name.lower() == wanted), None)
 
 
 def _fault_of_header(name: str, value: str) -> str | None:

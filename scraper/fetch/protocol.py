@@ -45,6 +45,9 @@ class Gate(Protocol):
     def left(self, url: str) -> None:
         """The exchange with this URL is over, and the attempt is not."""
 
+    def replayed(self, url: str) -> None:
+        """The exchange with this URL, which is not over yet, took nothing of its host: a cache had the answer."""
+
 
 class OpenGate:
     """Lets everything pass at once."""
@@ -56,6 +59,9 @@ class OpenGate:
         pass
 
     def left(self, url: str) -> None:
+        pass
+
+    def replayed(self, url: str) -> None:
         pass
 
 

@@ -119,7 +119,7 @@ class Frontier(Protocol):
         """Requests that earlier runs brought to an end, done or failed, by host and port."""
 
     async def recall_robots(self, origin: str) -> RobotsText | None:
-        """The robots.txt of an origin, if it was kept and still counts."""
+        """The robots.txt of an origin that was kept last, if one was; it may not count any more."""
 
     async def keep_robots(self, origin: str, text: RobotsText) -> None:
         """Keeps the robots.txt of an origin."""

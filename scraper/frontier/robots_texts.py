@@ -28,12 +28,8 @@ class RobotsTexts:
         self._bytes = 0
 
     def recall(self, origin: str) -> RobotsText | None:
-        """The text, unless it is not fresh any more."""
         packed, until_s = self._texts.get(origin, (b"", 0.0))
-        fresh_s = until_s - self._clock_s()
-        if not packed or fresh_s <= 0:
-            return None
-        return RobotsText(zlib.decompress(packed), fresh_s)
+        return RobotsText(zlib.decompress(packed), until_s - self._clock_s()) if packed else None
 
     def keep(self, origin: str, text: RobotsText) -> None:
         self._drop(origin)

@@ -53,11 +53,13 @@ class Turn:
 
     Attributes:
         woken: it may be this one's turn.
+        start_s: when its exchange may start, once it has the slot.
     """
 
     def __init__(self, host: _Host) -> None:
         self.host = host
         self.woken = asyncio.Event()
+        self.start_s = inf
 
 
 @dataclass(slots=True, eq=False)
@@ -111,9 +113,16 @@ class Schedule:
 
     def push(self, entry: Entry) -> None:
         """Queues an entry, or moves a queued one after its depth became smaller."""
+        self._queue(entry, next(self._numbers))
+
+    def put_back(self, entry: Entry) -> None:
+        """Queues an entry that was popped before others like it."""
+        self._queue(entry, -next(self._numbers))
+
+    def _queue(self, entry: Entry, age: int) -> None:
         entry.is_queued = True
         host = self._host(entry.host)
-        item = (-entry.priority, entry.depth, next(self._numbers), entry)
+        item = (-entry.priority, entry.depth, age, entry)
         heapq.heappush(host.queue, item)
         if host.queue[0] is item:
             self._offer(host)
@@ -150,7 +159,8 @@ class Schedule:
                 self._offer(rested)
         if self._pacer.next_start_s > now_s:
             return None
-        host = self._pick()
+        while (host := self._pick()) is not None and self._ready_s(host) > now_s:
+            self._offer(host)  # the pacer was told something of it meanwhile
         if host is None:
             return None
         entry = heapq.heappop(host.queue)[3]
@@ -165,19 +175,22 @@ class Schedule:
         """Gives back the slot that a popped entry holds, if it still does."""
         if entry.holds_slot:
             entry.holds_slot = False
-            self.free(entry.host, result, now_s)
+            self.free(entry.host, result, now_s, is_retry=entry.attempts > 1)
 
-    def free(self, name: str, result: Response | Failure | Skip | None, now_s: float) -> None:
+    def free(
+        self, name: str, result: Response | Failure | Skip | None, now_s: float, *, is_retry: bool = False
+    ) -> None:
         """Gives back a slot of a host.
 
         Args:
             name: host and port.
             result: what its site answered; None if it was not asked.
             now_s: the time.
+            is_retry: what it was asked for had failed before.
         """
         host = self._hosts[name]
         host.under_way -= 1
-        self._pacer.ended(name, now_s, result)
+        self._pacer.ended(name, now_s, result, is_retry=is_retry)
         self._now_s = max(self._now_s, now_s)
         is_as_before = name in self._ready_since and self._ready_s(host) <= self._now_s
         if not is_as_before:  # else it had a slot to spare, and keeps its place
@@ -205,19 +218,21 @@ class Schedule:
         return turn
 
     def take(self, turn: Turn, now_s: float) -> float | None:
-        """Takes the slot if it is this one's turn.
+        """Takes the slot if it is this one's turn, and with it the next start that the rate over all hosts permits: who
+        came for that only when it is due would find it taken by the queues, again and again.
 
         Returns:
-            None if it was taken. Otherwise for how long to wait before asking again, unless it is woken earlier;
-            infinity if only that helps.
+            None if it was taken, to be used from `turn.start_s` on. Otherwise for how long to wait before asking again,
+            unless it is woken earlier; infinity if only that helps.
         """
         host = turn.host
         if host.turns[0] is not turn:
             return inf
-        ready_s = max(self._ready_s(host), self._pacer.next_start_s)
+        ready_s = self._ready_s(host)
         if ready_s > now_s:
             return ready_s - now_s
         host.turns.popleft()
+        turn.start_s = max(self._pacer.next_start_s, now_s)
         self._start(host, now_s)
         return None
 

@@ -26,3 +26,9 @@ async def take_turn(schedule: Schedule, host: str) -> None:
     except BaseException:
         schedule.withdraw(turn)
         raise
+    try:
+        if turn.start_s > now_s():
+            await asyncio.sleep(turn.start_s - now_s())
+    except BaseException:
+        schedule.free(host, None, now_s())
+        raise

@@ -87,6 +87,11 @@ class Window:
         """How many more hosts may be taken at once: what is loaded of them together is bounded too."""
         return min(self._most_hosts - len(self._hosts), _LOADED_AT_ONCE // self.first_share)
 
+    @property
+    def can_take_hosts(self) -> bool:
+        """Whether the next commit takes further hosts, if some wait: into free room, or that of idle ones."""
+        return self.room > 0 or bool(self._idle)
+
     def number_of(self, host: str) -> int | None:
         """The file's number of a host at work."""
         found = self._hosts.get(host)
@@ -121,7 +126,8 @@ class Window:
         if host.is_given_away:
             self._look_at(host)  # in the file it waits anyway
         else:
-            self._wait(host, entry)
+            self._keep(host, entry)
+            self._schedule.put_back(entry)
 
     def admit(self, rows: Iterable[Row]) -> None:
         """Takes requests that wait in the file and whose place is here; leaves the others, and those that are here."""
@@ -219,13 +225,14 @@ class Window:
     def _take(self, host: _Host, row: Row) -> None:
         if row.number in self._under_way or row.number in host.waiting:
             return
-        self._wait(host, _entry(row, host.name))
+        entry = _entry(row, host.name)
+        self._keep(host, entry)
+        self._schedule.push(entry)
 
-    def _wait(self, host: _Host, entry: Entry) -> None:
+    def _keep(self, host: _Host, entry: Entry) -> None:
         host.waiting[entry.number] = entry
         self._waiting += 1
         self._idle.discard(host.name)
-        self._schedule.push(entry)
 
     def _look_at(self, host: _Host) -> None:
         if not host.waiting and not host.under_way:

@@ -25,10 +25,12 @@ class Manners:
 
     def is_known(self, url: str) -> bool:
         """Whether the verdict can be told; otherwise `learn` comes first."""
-        return self._rules is None or self._rules.is_known(url)
+        if self._rules is None or self._rules.is_known(url):
+            return True
+        return self._pacer.given_up(urls.host_port(url)) is not None
 
     async def learn(self, url: str) -> None:
-        """Finds out what the verdict on a URL needs."""
+        """Tries once to find out what the verdict on a URL needs; in vain if the site is to rest first."""
         if self._rules is not None:
             await self._rules.learn(url)
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from scraper import urls
@@ -20,10 +21,12 @@ from scraper.robots import MAX_BODY_BYTES, Robots
 
 _log = logging.getLogger("scraper")
 
-# RFC 9309, 2.4: no longer, unless the file cannot be had.
+# RFC 9309, 2.4: no longer, unless the file cannot be had. Then what was known goes on counting.
 _FRESH_S = 24 * 3600.0
 # After so long without an answer a site is asked again.
 _ASK_AGAIN_S = 300.0
+# Times as many retries as a page gets: with two of these, and waits that double, half a minute.
+_PATIENCE = 3
 # Sites whose rules are at hand, made ready; a file of 20 rules takes 10 KB. Those of others are read again from the
 # text that the frontier keeps, in a millisecond.
 _AT_HAND = 2_000
@@ -49,6 +52,13 @@ _NOBODY_THERE = frozenset(
 )
 # Redirects that lead nowhere: as if there were no file (RFC 9309, 2.3.1.2).
 _LEADS_NOWHERE = frozenset({"bad_redirect", "redirect_loop", "redirect_scheme", "too_many_redirects"})
+# What a request ends with that would not wait until the site answers.
+_NOT_YET_KNOWN = Failure(
+    Stage.FETCH,
+    "robots_unreachable",
+    "robots.txt cannot be had yet, and without it nothing may be fetched",
+    retryable=True,
+)
 
 
 class _Site(NamedTuple):
@@ -87,13 +97,15 @@ class SiteRules:
     ) -> None:
         self._frontier = frontier
         self._pacer = pacer
-        self._max_delay_s = pace.max_crawl_delay_s
+        self._pace = pace
         self._retry = RetryPolicy(pace)
+        self._patient = RetryPolicy(replace(pace, retries=_PATIENCE * pace.retries))
         self._agent = agent
         self._fetch = fetch
         self._now_s = asyncio.get_running_loop().time
         self._sites: OrderedDict[str, _Site] = OrderedDict()
-        self._asking: dict[str, asyncio.Lock] = {}
+        self._asking: dict[str, asyncio.Event] = {}
+        self._attempts: dict[str, int] = {}  # in vain, of origins that are asked again
 
     def __repr__(self) -> str:
         return f"<SiteRules of {len(self._sites)} sites, asking {len(self._asking)}>"
@@ -108,8 +120,10 @@ class SiteRules:
         return True
 
     def verdict(self, url: str) -> Skip | Failure | None:
-        """Why a URL of a known site may not be fetched; None if it may."""
-        site = self._sites[urls.origin(url)]
+        """Why a URL may not be fetched; None if it may."""
+        site = self._sites.get(urls.origin(url))
+        if site is None:
+            return _NOT_YET_KNOWN
         if site.failure is not None:
             return site.failure
         if site.robots.allows(url):
@@ -118,14 +132,19 @@ class SiteRules:
         return Skip("robots", f"robots.txt, line {decision.line}: {decision.rule}")
 
     async def learn(self, url: str) -> None:
-        """Finds out what the rules of a URL's site are."""
+        """Asks once for the rules of a URL's site, or waits for who is asking. Where there is no answer now and may be
+        one later, the host rests, and the rules are still unknown.
+        """
         origin = urls.origin(url)
-        async with self._asking.setdefault(origin, asyncio.Lock()):
-            if not self.is_known(url):
-                self._sites[origin] = await self._site(origin)
-                if len(self._sites) > _AT_HAND:
-                    self._sites.popitem(last=False)
-        self._asking.pop(origin, None)
+        if (asked := self._asking.get(origin)) is not None:
+            await asked.wait()
+        elif not self.is_known(url):
+            asked = self._asking[origin] = asyncio.Event()
+            try:
+                await self._find_out(origin)
+            finally:
+                del self._asking[origin]
+                asked.set()
 
     async def text(self, url: str) -> bytes:
         """The robots.txt of a URL's site; empty if there is none, or none can be had."""
@@ -133,42 +152,60 @@ class SiteRules:
         kept = await self._frontier.recall_robots(urls.origin(url))
         return b"" if kept is None else kept.body
 
-    async def _site(self, origin: str) -> _Site:
-        host = urls.host_port(origin + "/")
+    async def _find_out(self, origin: str) -> None:
         text = await self._frontier.recall_robots(origin)
-        if text is None:
-            answer = await self._ask(origin)
+        is_recalled = text is not None and text.fresh_s > 0
+        if not is_recalled:
+            answer = await self._fetch(Request(f"{origin}/robots.txt", accept=("*/*",)))
             failure = _failure(answer)
-            if failure is not None:
-                return _Site(Robots(), failure, self._now_s() + _ASK_AGAIN_S)
-            body = answer.body[: MAX_BODY_BYTES + 1] if isinstance(answer, Response) else b""
-            text = RobotsText(body, _FRESH_S)
-            await self._frontier.keep_robots(origin, text)
+            if failure is None:
+                body = answer.body[: MAX_BODY_BYTES + 1] if isinstance(answer, Response) else b""
+                text = RobotsText(body, _FRESH_S)
+                await self._frontier.keep_robots(origin, text)
+            elif self._tries_again(origin, answer):
+                return
+            elif text is None:
+                self._take(origin, _Site(Robots(), failure, self._now_s() + _ASK_AGAIN_S))
+                return
+        assert text is not None
+        self._take(origin, await self._read(origin, text, is_recalled=is_recalled))
+
+    def _tries_again(self, origin: str, answer: Answer) -> bool:
+        """Whether a site is asked once more after this answer; its host rests until then."""
+        attempts = self._attempts.get(origin, 0) + 1
+        if not isinstance(answer, Failure):
+            return False
+        # Where somebody is there who is in trouble, a wait pays: all of the site depends on it. A time-out was a wait.
+        is_quick = answer.reason in _NOBODY_THERE or answer.reason == "timeout"
+        wait_s = (self._retry if is_quick else self._patient).wait_s(answer, attempts)
+        if wait_s is None:
+            return False
+        self._attempts[origin] = attempts
+        self._pacer.rest(urls.host_port(origin + "/"), self._now_s() + wait_s)
+        return True
+
+    def _take(self, origin: str, site: _Site) -> None:
+        self._attempts.pop(origin, None)
+        self._sites[origin] = site
+        self._sites.move_to_end(origin)
+        if len(self._sites) > _AT_HAND:
+            self._sites.popitem(last=False)
+
+    async def _read(self, origin: str, text: RobotsText, *, is_recalled: bool) -> _Site:
         if len(text.body) > _READ_ON_LOOP_BYTES:
             robots = await asyncio.to_thread(Robots.parse, text.body, self._agent)
         else:
             robots = Robots.parse(text.body, self._agent)
-        self._set_delay(host, robots.crawl_delay_s or 0.0)
-        return _Site(robots, None, self._now_s() + text.fresh_s)
-
-    async def _ask(self, origin: str) -> Answer:
-        attempts = 0
-        while True:
-            answer = await self._fetch(Request(f"{origin}/robots.txt", accept=("*/*",)))
-            attempts += 1
-            wait_s = self._retry.wait_s(answer, attempts) if isinstance(answer, Failure) else None
-            if wait_s is None:
-                return answer
-            await asyncio.sleep(wait_s)
-
-    def _set_delay(self, host: str, wanted_s: float) -> None:
-        delay_s = min(wanted_s, self._max_delay_s)
+        host = urls.host_port(origin + "/")
+        wanted_s = robots.crawl_delay_s or 0.0
+        delay_s = min(wanted_s, self._pace.max_crawl_delay_s)
         if wanted_s > delay_s:
             _log.warning("%s asks for %g s between requests; %g s are kept to", host, wanted_s, delay_s)
-        if delay_s:
-            self._pacer.set_delay(host, delay_s)
-            # It was asked for its robots.txt just now, or by an earlier run or another crawler a moment ago.
-            self._pacer.rest(host, self._now_s() + delay_s)
+        self._pacer.set_delay(host, delay_s)
+        rest_s = max(delay_s, self._pace.delay_s)
+        if is_recalled and rest_s:  # an earlier run, or another crawler, may have asked it for something a moment ago
+            self._pacer.rest(host, self._now_s() + rest_s)
+        return _Site(robots, None, self._now_s() + (text.fresh_s if text.fresh_s > 0 else _ASK_AGAIN_S))
 
 
 def _failure(answer: Answer) -> Failure | None:

@@ -11,7 +11,7 @@ from scraper import urls
 from scraper.fetch import AioFetcher, Fetcher
 from scraper.frontier import Frontier
 from scraper.frontier.protocol import Answer
-from scraper.model import Failure, Lease, Request, Skip
+from scraper.model import Failure, Lease, Request, Skip, Stage
 
 # What RFC 9309, 2.3.1.2, asks for with a robots.txt.
 _ERRAND_HOPS = 5
@@ -19,6 +19,8 @@ _ERRAND_HOPS = 5
 _ERRAND_BYTES = 50 * 1024 * 1024
 # A host answered, and sent the request elsewhere.
 _SENT_ELSEWHERE = Skip("redirect")
+# A host may have been asked, and nobody waited for its answer.
+_CUT_OFF = Failure(Stage.FETCH, "closed", "cut off")
 
 
 Admit = Callable[[Request, str], Awaitable[Skip | Failure | None]]
@@ -34,12 +36,14 @@ class _Visit:
         lease: whose own slot that is; None if it was taken by a turn.
         is_errand: it is no request of the crawl.
         hops: redirects so far.
+        is_replayed: its host is not asked, because a cache has the answer.
     """
 
     host: str | None
     lease: Lease | None
     is_errand: bool
     hops: int = 0
+    is_replayed: bool = False
 
 
 _visit: ContextVar[_Visit] = ContextVar("visit")
@@ -52,12 +56,14 @@ class Visits:
         frontier: gives the turns.
         fetcher: makes the attempts.
         admit: asked for every redirect of a lease.
+        changed: called when more of a host's queue may have become free to lease, except at the end of `fetch`.
     """
 
-    def __init__(self, frontier: Frontier, fetcher: Fetcher, admit: Admit) -> None:
+    def __init__(self, frontier: Frontier, fetcher: Fetcher, admit: Admit, changed: Callable[[], None]) -> None:
         self._frontier = frontier
         self._fetcher = fetcher
         self._admit = admit
+        self._changed = changed
         self._now_s = asyncio.get_running_loop().time
 
     async def fetch(self, lease: Lease) -> Answer:
@@ -81,7 +87,8 @@ class Visits:
             self._leave(visit, answer)
             return answer
         finally:
-            self._leave(visit, None)
+            self._leave(visit, _CUT_OFF)
+            self._changed()
             _visit.reset(outer)
 
     async def hop(self, request: Request, url: str) -> Skip | Failure | None:
@@ -100,16 +107,25 @@ class Visits:
 
     def left(self, url: str) -> None:  # noqa: ARG002  it is where the visit is
         self._leave(_visit.get(), _SENT_ELSEWHERE)
+        self._changed()
+
+    def replayed(self, url: str) -> None:  # noqa: ARG002  it is where the visit is
+        _visit.get().is_replayed = True
 
     async def _enter(self, visit: _Visit, url: str) -> None:
         host = urls.host_port(url)
-        await self._frontier.turn(host)
+        try:
+            await self._frontier.turn(host)
+        finally:
+            self._changed()  # turns hold up the queue
         visit.host = host
 
     def _leave(self, visit: _Visit, answer: Answer | None) -> None:
         host, visit.host = visit.host, None
         if host is None:
             return
+        if visit.is_replayed:
+            visit.is_replayed, answer = False, None
         if visit.lease is None:
             self._frontier.left(host, answer, self._now_s())
         else:

@@ -4,12 +4,25 @@ import asyncio
 import functools
 import logging
 import math
+import sqlite3
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from scraper import Crawler, FetchOptions, LimitOptions, MemorySink, MockFetcher, PaceOptions, Statistics
+from scraper import (
+    Crawler,
+    Failure,
+    FetchOptions,
+    LimitOptions,
+    MemorySink,
+    MockFetcher,
+    PaceOptions,
+    Request,
+    Response,
+    Skip,
+    Statistics,
+)
 from tests.crawler import handlers
 from tests.crawler.sites import Answer, Asked, Sites, page, redirect, robots, status
 
@@ -102,7 +115,7 @@ async def test_a_robots_txt_that_cannot_be_had_forbids_everything(answer: str) -
         stats, found = await crawl(sites)
     assert found == []
     assert stats.failures == {"robots_unreachable": 1}
-    assert sites.asked(SHOP) == ["/robots.txt"] * 3
+    assert sites.asked(SHOP) == ["/robots.txt"] * 7  # three times the retries of a page
 
 
 async def test_a_robots_txt_that_fails_for_the_moment_is_asked_for_again() -> None:
@@ -281,3 +294,122 @@ async def test_a_crawl_that_waits_for_a_site_can_be_stopped(stop: str) -> None:
             stats = await crawling
     assert stats.waiting == 1
     assert stats.stopped == "stopped"
+
+
+class Crowd(MockFetcher):
+    """Counts how many requests are under way."""
+
+    under_way = 0
+    most = 0
+
+    async def fetch(self, request: Request) -> Response | Failure | Skip:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        await asyncio.sleep(0)
+        self.under_way -= 1
+        return await super().fetch(request)
+
+
+async def test_those_who_ask_for_robots_txt_count_as_requests_under_way() -> None:
+    seeds = [f"http://site{number}.test/" for number in range(20)]
+    fetcher = Crowd(dict.fromkeys(seeds, b"<title>x</title>"))
+    pace = PaceOptions(robots=True, concurrency=3)
+    async with Crawler(handlers.only_url, executor="inline", fetch=fetcher, pace=pace) as crawler:
+        stats = await crawler.run(*seeds)
+    assert stats.done == 20
+    assert fetcher.most == 3
+
+
+async def test_a_site_that_is_to_be_asked_again_later_holds_up_no_other() -> None:
+    later = status("429 Too Many Requests", "Retry-After: 60")
+    async with Sites({SHOP: {"/robots.txt": later}, OTHER: {"/": page("/a"), "/a": page()}}) as sites:
+        pace = PaceOptions(concurrency=1)
+        crawler = Crawler(handlers.follow_all, executor="inline", fetch=sites.fetch_options(), pace=pace)
+        async with crawler:
+            crawling = asyncio.create_task(crawler.run(sites.url(SHOP), sites.url(OTHER)))
+            while "/a" not in sites.asked(OTHER):
+                await asyncio.sleep(0.001)
+            crawler.stop()
+            stats = await crawling
+    assert stats.waiting >= 1
+    assert sites.asked(SHOP) == ["/robots.txt"]
+
+
+@pytest.mark.parametrize("has_state", [False, True])
+async def test_seeds_keep_their_order_while_robots_txt_is_asked_for(tmp_path: Path, *, has_state: bool) -> None:
+    paths = [f"/{number}" for number in range(5)]
+    async with Sites({SHOP: {path: page() for path in paths}}) as sites:
+        state = tmp_path / "crawl.state" if has_state else None
+        seeds = [sites.url(SHOP, path) for path in paths]
+        await crawl(sites, *seeds, pace=PaceOptions(concurrency=1), state=state)
+    assert sites.asked(SHOP) == ["/robots.txt", *paths]
+
+
+async def test_a_crawl_goes_on_after_something_was_fetched_beside_it() -> None:
+    pages = {"/": page("/a"), "/a": page(), "/beside": page()}
+    async with Sites({SHOP: pages}) as sites:
+        pace = PaceOptions(delay_s=0.05, robots=False)
+        crawler = Crawler(handlers.follow_all, executor="inline", fetch=sites.fetch_options(), pace=pace)
+        async with crawler:
+            crawling = asyncio.create_task(crawler.run(sites.url(SHOP)))
+            while not sites.log:
+                await asyncio.sleep(0.001)
+            await crawler.beside.fetch(Request(sites.url(SHOP, "/beside")))
+            async with asyncio.timeout(10):
+                stats = await crawling
+    assert stats.done == 2
+    assert min(gaps_s(sites.log)) >= 0.05
+
+
+async def test_a_crawl_goes_on_after_what_waited_beside_it_was_given_up() -> None:
+    async with Sites({SHOP: {"/": page("/a"), "/a": page()}}) as sites:
+        pace = PaceOptions(delay_s=0.05, robots=False)
+        crawler = Crawler(handlers.follow_all, executor="inline", fetch=sites.fetch_options(), pace=pace)
+        async with crawler:
+            crawling = asyncio.create_task(crawler.run(sites.url(SHOP)))
+            while not sites.log:
+                await asyncio.sleep(0.001)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await crawler.beside.fetch(Request(sites.url(SHOP, "/beside")))
+            async with asyncio.timeout(10):
+                stats = await crawling
+    assert stats.done == 2
+    assert sites.asked(SHOP) == ["/", "/a"]
+
+
+async def test_a_site_that_cannot_be_reached_when_its_rules_are_old_is_crawled_by_those(tmp_path: Path) -> None:
+    answers = [robots("User-agent: *", "Disallow: /b")]
+    pages = {"/": page("/a", "/b"), "/a": page()}
+    text: Answer = lambda: answers.pop() if answers else status("500 Internal Server Error")  # noqa: E731
+    async with Sites({SHOP: {**pages, "/robots.txt": text}}) as sites:
+        state = tmp_path / "crawl.state"
+        await crawl(sites, limits=LimitOptions(max_pages=1), state=state)
+        with sqlite3.connect(state) as database:
+            database.execute("UPDATE robots SET until_s = 1")
+        database.close()
+        stats, _ = await crawl(sites, state=state)
+    assert (stats.done, stats.failed, stats.skips) == (2, 0, {"robots": 1})
+    assert sites.asked(SHOP) == ["/robots.txt", "/", *["/robots.txt"] * 7, "/a"]
+
+
+async def test_a_later_run_keeps_to_the_users_delay_from_its_start(tmp_path: Path) -> None:
+    async with Sites({SHOP: {"/": page("/a"), "/a": page()}}) as sites:
+        state = tmp_path / "crawl.state"
+        pace = PaceOptions(delay_s=0.05)
+        await crawl(sites, pace=pace, limits=LimitOptions(max_pages=1), state=state)
+        await crawl(sites, pace=pace, state=state)
+    assert sites.asked(SHOP) == ["/robots.txt", "/", "/a"]
+    assert min(gaps_s(sites.log)) >= 0.05
+
+
+async def test_a_redirect_to_a_site_whose_robots_txt_cannot_be_had_yet_is_tried_again_later() -> None:
+    answers = [status("503 Service Unavailable")]
+    pages: dict[str, Answer] = {"/": page(), "/robots.txt": lambda: answers.pop() if answers else robots()}
+    async with Sites({SHOP: {}, OTHER: pages}) as sites:
+        sites._sites[SHOP]["/"] = redirect(sites.url(OTHER))  # type: ignore[index]
+        limits, fetch = LimitOptions(scope="any"), sites.fetch_options(addresses=private())
+        stats, _ = await crawl(sites, limits=limits, fetch=fetch)
+    assert (stats.done, stats.retries) == (1, 1)
+    assert sites.asked(SHOP) == ["/robots.txt", "/", "/"]
+    assert sites.asked(OTHER) == ["/robots.txt", "/robots.txt", "/"]

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -85,14 +85,32 @@ async def test_a_crawl_leaves_no_secret_behind(tmp_path: Path, log: pytest.LogCa
 async def test_the_password_of_a_seed_is_not_in_the_state(tmp_path: Path) -> None:
     crawler = Crawler(executor="inline", state=tmp_path / "crawl.state", pace=PaceOptions(retries=0))
     async with Site() as peer, crawler:
-        await crawler.run(f"http://me:{SECRET}@127.0.0.1:{peer.port}/page", sinks=[tmp_path / "items.jsonl"])
+        seed = f"http://me:{SECRET}@127.0.0.1:{peer.port}"
+
+        async def later() -> AsyncIterator[str]:
+            yield f"{seed}/later"
+            await crawler.add(f"{seed}/added")
+
+        await crawler.run(f"{seed}/page", later(), sinks=[tmp_path / "items.jsonl"])
+    assert {request.split()[1] for request in peer.requests} >= {b"/page", b"/missing", b"/later", b"/added"}
     assert all(b"\r\nAuthorization: Basic " in request for request in peer.requests)
     assert leaks(tmp_path) == {}
 
 
 async def test_the_command_leaves_no_secret_behind(tmp_path: Path) -> None:
     async with Site() as peer, Site() as proxy:
-        files = ("--output", "o.jsonl", "--failures", "f.jsonl", "--stats", "s.json", "--report", "r.html")
+        files = (
+            "--output",
+            "o.jsonl",
+            "--failures",
+            "f.jsonl",
+            "--stats",
+            "s.json",
+            "--report",
+            "r.html",
+            "--state",
+            "c.state",
+        )
         run = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "scraper", "crawl", f"http://me:{SECRET}@127.0.0.1:{peer.port}/"),
             *("--header", f"X-Key: {SECRET}-of-header", "--auth", f"{peer.url}=me:{SECRET}", "--cookies"),
@@ -105,7 +123,7 @@ async def test_the_command_leaves_no_secret_behind(tmp_path: Path) -> None:
         out, err = await run.communicate()
     assert run.returncode == 0, err.decode()
     assert proxy.requests
-    assert {path.name for path in tmp_path.iterdir()} == {"o.jsonl", "f.jsonl", "s.json", "r.html"}
+    assert {path.name for path in tmp_path.iterdir()} == {"o.jsonl", "f.jsonl", "s.json", "r.html", "c.state"}
     assert leaks(tmp_path) == {}
     assert SECRET.encode() not in out + err
     assert "--proxy http://127.0.0.1" in (tmp_path / "r.html").read_text("utf-8")

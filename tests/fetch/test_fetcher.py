@@ -92,6 +92,7 @@ async def test_a_good_answer_comes_through_whole(site: FixtureServer, path: str)
     assert got.status == 200
     assert b"<title>" in got.body
     assert got.body.rstrip().endswith(b"</html>")
+    assert got.latency_s
     assert got.latency_s > 0
 
 
@@ -501,6 +502,9 @@ class RecordingGate:
 
     def left(self, url: str) -> None:
         self.calls.append(("left", url))
+
+    def replayed(self, url: str) -> None:
+        self.calls.append(("replayed", url))
 
 
 async def test_the_gate_is_asked_for_every_hop_and_not_for_the_first_url() -> None:

@@ -227,6 +227,7 @@ class Model:
         self.max_depth = max_depth
         self.retries = retries
         self.requests: dict[str, Known] = {}
+        self.held: set[str] = set()
         self.claimed: set[str] = set()
         self.scope: set[str] = set()
         self.failures: Counter[str] = Counter()
@@ -265,6 +266,7 @@ class Model:
         """Checks that the lease may be given now."""
         known = self.requests[leased.key]
         assert known.state == "ready", f"{known} was leased"
+        assert known.host not in self.held
         assert urls.fingerprint(leased.request) == leased.key
         assert leased.request.priority == known.priority
         assert leased.attempt == known.attempts + 1
@@ -287,6 +289,11 @@ class Model:
 
     def fetched(self, leased: Lease) -> None:
         self.requests[leased.key].holds_slot = False
+
+    def hand_back(self, leased: Lease) -> None:
+        known = self.requests[leased.key]
+        known.state = "ready"
+        known.holds_slot = False
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[State]:
         """How these leases should end."""

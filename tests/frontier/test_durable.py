@@ -677,6 +677,27 @@ async def test_steps_at_the_same_time_lose_nothing(opened: Opening, clock: Clock
     assert counts.seen == counts.done == len(ended)
 
 
+async def test_the_file_is_left_alone_while_all_hosts_at_work_are_held_and_others_wait(opened: Opening) -> None:
+    with small(hosts=2):
+        front = await opened([*pages(4, "a"), *pages(4, "b"), *pages(4, "c")])
+        names = [f"{name}.test:80" for name in "abc"]
+        for name in names:
+            front.hold(name)
+        assert front.statistics().hosts == 2
+        rounds = 0
+        while front.lease(0.0) is None and front._wish.is_set():
+            rounds += 1
+            assert rounds < 5
+            front._wish.clear()
+            await front.attend_once()
+        for name in names:
+            front.release(name)
+        while front.statistics().waiting:
+            leases = lease_all(front)
+            await finish(front, *map(done, leases)) if leases else await front.attend_once()
+        assert front.statistics().done == 12
+
+
 # Whose file it is
 
 

@@ -6,8 +6,11 @@ import pytest
 
 from scraper.frontier.pace import Pacer
 from scraper.frontier.schedule import Entry, Schedule
+from scraper.model import Skip
 from scraper.options import PaceOptions
 from tests.frontier.model import Steady
+
+ANSWERED = Skip("content_type")
 
 
 def entry(key: str, *, host: str = "a", depth: int = 0, priority: int = 0) -> Entry:
@@ -157,7 +160,7 @@ def test_a_host_with_a_delay_rests_between_two_requests_and_its_time_is_told() -
         schedule.push(entry(key))
     schedule.push(entry("b1", host="b"))
     assert schedule.pop(10.0) is not None
-    schedule.free("a", None, 10.5)
+    schedule.free("a", ANSWERED, 10.5)
     popped = schedule.pop(10.5)
     assert popped is not None
     assert popped.host == "b"
@@ -173,7 +176,7 @@ def test_outdated_rests_are_not_told() -> None:
     schedule.push(entry("a1"))
     schedule.push(entry("a2"))
     assert schedule.pop(0.0) is not None
-    schedule.free("a", None, 0.0)
+    schedule.free("a", ANSWERED, 0.0)
     assert schedule.next_ready_s() == 1.0
     schedule.hold("a")
     assert schedule.next_ready_s() is None
@@ -189,14 +192,14 @@ def test_idle_hosts_and_those_that_rest_cost_no_look() -> None:
         popped = schedule.pop(float(now_s))
         assert popped is not None
         assert popped.key.startswith("first")
-        schedule.free(popped.host, None, float(now_s))
+        schedule.free(popped.host, ANSWERED, float(now_s))
     assert schedule.next_ready_s() == 1_000.0
     for now_s in range(1_000, 2_000):
         popped = schedule.pop(float(now_s))
         assert popped is not None
         assert popped.key == f"second{popped.host}"
         assert schedule.pop(float(now_s)) is None
-        schedule.free(popped.host, None, float(now_s))
+        schedule.free(popped.host, ANSWERED, float(now_s))
     assert len(schedule) == 0
 
 
@@ -226,7 +229,7 @@ def test_a_turn_waits_for_the_delay_too_and_may_be_given_up() -> None:
     assert schedule.pop(5.0) is not None
     schedule.push(entry("a2"))
     turn = schedule.ask("a")
-    schedule.free("a", None, 5.0)
+    schedule.free("a", ANSWERED, 5.0)
     assert schedule.take(turn, 5.25) == 0.75
     assert schedule.pop(6.0) is None
     schedule.withdraw(turn)
@@ -247,5 +250,44 @@ def test_requests_of_all_hosts_are_spaced_by_the_rate() -> None:
             now_s = ready_s
         else:
             starts.append(now_s)
-            schedule.free(popped.host, None, now_s)
+            schedule.free(popped.host, ANSWERED, now_s)
     assert starts == pytest.approx([100.0, 100.9, 101.9])
+
+
+def test_a_turn_takes_the_next_start_that_the_rate_permits_before_the_queues() -> None:
+    schedule = Schedule(Pacer(PaceOptions(rate_per_s=1.0)))
+    schedule.push(entry("a1"))
+    schedule.push(entry("a2"))
+    assert schedule.pop(100.0) is not None
+    turn = schedule.ask("b")
+    assert schedule.take(turn, 100.0) is None
+    assert turn.start_s == pytest.approx(100.9)
+    assert schedule.pop(100.95) is None
+    assert schedule.next_ready_s() == pytest.approx(101.9)
+    assert schedule.pop(101.95) is not None
+
+
+def test_what_the_pacer_is_told_counts_at_once() -> None:
+    """A redirect may lead to a host that has its place in the order, and learn there that it wants a delay."""
+    pacer = Pacer(PaceOptions())
+    schedule = Schedule(pacer)
+    schedule.push(entry("a1"))
+    schedule.push(entry("b1", host="b", depth=1))
+    pacer.rest("a", 20.0)
+    popped = schedule.pop(10.0)
+    assert popped is not None
+    assert popped.key == "b1"
+    assert schedule.pop(10.0) is None
+    assert schedule.next_ready_s() == 20.0
+    assert schedule.pop(20.0) is not None
+
+
+def test_what_is_put_back_keeps_its_place() -> None:
+    schedule = Schedule(Steady(1))
+    for key in ("first", "second"):
+        schedule.push(entry(key))
+    popped = schedule.pop(0.0)
+    assert popped is not None
+    schedule.put_back(popped)
+    schedule.free_slot_of(popped, None, 0.0)
+    assert drain(schedule) == ["first", "second"]

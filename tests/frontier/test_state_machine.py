@@ -156,6 +156,25 @@ class Machine(RuleBasedStateMachine):
         self.model.fetched(leased)
         self.fetched.add(leased.key)
 
+    @precondition(lambda self: len(self.leases) > len(self.fetched))
+    @rule(from_end=st.integers(0, 2))
+    def hand_back(self, from_end: int) -> None:
+        unused = [leased for leased in self.leases if leased.key not in self.fetched]
+        leased = unused[-1 - min(from_end, len(unused) - 1)]
+        self.front.hand_back(leased, 0.0)
+        self.model.hand_back(leased)
+        self.leases.remove(leased)
+
+    @rule(host=st.sampled_from(HOSTS), is_held=st.booleans())
+    def hold(self, host: str, *, is_held: bool) -> None:
+        name = urls.host_port(f"{host}/")
+        if is_held:
+            self.front.hold(name)
+            self.model.held.add(name)
+        else:
+            self.front.release(name)
+            self.model.held.discard(name)
+
     @precondition(lambda self: self.leases)
     @rule(plans=st.lists(plans, min_size=1, max_size=5), start=st.integers(0, 3), is_late=st.booleans())
     def commit(self, plans: list[Plan], start: int, *, is_late: bool) -> None:
@@ -247,6 +266,7 @@ class Machine(RuleBasedStateMachine):
         self.model.reopen(crashed=crashed)
         self.leases.clear()
         self.fetched.clear()
+        self.model.held.clear()
         self.front = self.frontier(retry_failed=retry_failed)
         self.runner.run(self.front.open([]))
         for url in self.widened:  # becomes durable with the next commit; a redirect that is lost comes again
@@ -277,6 +297,9 @@ class Machine(RuleBasedStateMachine):
         """Everything that waits is leased in the end."""
         if not self.model.requests:
             return
+        for name in self.model.held:
+            self.front.release(name)
+        self.model.held.clear()
         rounds = 0
         while self.model.of("ready", "leased", "delayed"):
             rounds += 1

@@ -7,6 +7,7 @@ import pytest
 from scraper.frontier.pace import Pacer
 from scraper.frontier.schedule import Entry, Schedule
 from scraper.frontier.turns import take_turn
+from scraper.model import Skip
 from scraper.options import PaceOptions
 from tests.frontier.model import Steady
 
@@ -28,7 +29,7 @@ async def test_a_turn_comes_when_its_time_has_come() -> None:
     schedule = Schedule(Pacer(PaceOptions(delay_s=0.02)))
     await take_turn(schedule, HOST)
     ended_s = now_s()
-    schedule.free(HOST, None, ended_s)
+    schedule.free(HOST, Skip("redirect"), ended_s)
     await take_turn(schedule, HOST)
     assert now_s() >= ended_s + 0.02
 
@@ -47,3 +48,17 @@ async def test_who_is_cancelled_in_line_lets_the_next_one_pass() -> None:
     await second
     schedule.free(HOST, None, asyncio.get_running_loop().time())
     assert schedule.pop(asyncio.get_running_loop().time()) is not None
+
+
+async def test_who_is_cancelled_before_the_start_that_the_rate_permits_leaves_slot_and_start_to_others() -> None:
+    now_s = asyncio.get_running_loop().time
+    schedule = Schedule(Pacer(PaceOptions(rate_per_s=1.0, per_host=1)))
+    await take_turn(schedule, "b.test:80")
+    waiting = asyncio.create_task(take_turn(schedule, HOST))
+    await asyncio.sleep(0)
+    schedule.push(Entry("a", "http://a.test/", HOST, 0))
+    assert schedule.pop(now_s() + 1.0) is None  # the start is taken, although it has not come
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert schedule.pop(now_s() + 1.0) is not None

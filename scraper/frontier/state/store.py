@@ -255,12 +255,10 @@ class Store:
             )
 
     def recall_robots(self, origin: str, now_s: float) -> RobotsText | None:
-        """The robots.txt of an origin, if one was kept and still counts."""
+        """The robots.txt of an origin, if one was kept."""
         with self._file.in_use() as database:
             row = database.execute("SELECT packed, until_s FROM robots WHERE origin = ?", (origin,)).fetchone()
-        if row is None or row[1] <= now_s:
-            return None
-        return RobotsText(zlib.decompress(row[0]), row[1] - now_s)
+        return None if row is None else RobotsText(zlib.decompress(row[0]), row[1] - now_s)
 
     def keep_robots(self, origin: str, body: bytes, until_s: float) -> None:
         """Keeps the robots.txt of an origin, packed, until a time."""

@@ -20,7 +20,7 @@ class RobotsText(NamedTuple):
 
     Args:
         body: unpacked; empty where a site has none.
-        fresh_s: for how long it still counts.
+        fresh_s: for how long it still counts; not positive once it does not.
     """
 
     body: bytes
