@@ -297,9 +297,11 @@ class Crawler:
     def _product_token(self) -> str:
         """The name by which sites speak to this crawler; empty where nobody knows under which it goes."""
         options = FetchOptions() if self._fetch is None else self._fetch
-        return product_token(options.user_agent) if isinstance(options, FetchOptions) else ""
+        return product_token(options.agent) if isinstance(options, FetchOptions) else ""
 
     def _is_named(self, host_port: str) -> bool:
+        if isinstance(self._fetch, FetchOptions) and not self._fetch.addresses.trust_seeds:
+            return False
         return self._run is not None and self._run.is_named(host_port)
 
 

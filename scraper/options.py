@@ -83,11 +83,14 @@ class AddressOptions:
         allow_private: every address.
         allow: networks and hosts that may be connected to.
         deny: networks and hosts that may not, whatever else permits them.
+        trust_seeds: whether the hosts and ports of seeds count as named by the user. A service that crawls what
+            strangers ask for must not let them name its own network.
     """
 
     allow_private: bool = False
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    trust_seeds: bool = True
 
     def __post_init__(self) -> None:
         self.rules()
@@ -225,6 +228,12 @@ class FetchOptions:
         """The contact, if it is one."""
         is_one = self.contact is not None and _MAIL_ADDRESS.fullmatch(self.contact) is not None
         return self.contact if is_one else None
+
+    @property
+    def agent(self) -> str:
+        """What sites get to see as the crawler's name: the user agent, unless a header says otherwise."""
+        given = (value for name, value in self.headers.items() if name.lower() == "user-agent")
+        return next(given, self.user_agent)
 
     @property
     def full_user_agent(self) -> str:

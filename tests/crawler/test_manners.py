@@ -252,7 +252,9 @@ async def test_requests_in_a_second_are_bounded_over_all_sites() -> None:
         await crawl(sites, *map(sites.url, hosts), pace=pace)
     starts = [entry.start_s for entry in sites.log]
     assert len(starts) == 6
-    assert starts[-1] - starts[0] >= 5 / 20 - 0.11  # a tenth of a second may be made up for
+    assert (
+        starts[-1] - starts[0] >= 5 / 20 - 0.15
+    )  # a tenth of a second may be made up for, and the server notes it late
 
 
 async def test_a_later_run_asks_for_no_robots_txt_that_the_state_still_has(tmp_path: Path) -> None:
