@@ -116,7 +116,8 @@ class Schedule:
         self._queue(entry, next(self._numbers))
 
     def put_back(self, entry: Entry) -> None:
-        """Queues an entry that was popped before others like it."""
+        """Queues an entry as if it had not been popped: before others like it, and its host before other hosts."""
+        self._host(entry.host).served = -1
         self._queue(entry, -next(self._numbers))
 
     def _queue(self, entry: Entry, age: int) -> None:

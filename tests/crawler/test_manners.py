@@ -23,6 +23,7 @@ from scraper import (
     Skip,
     Statistics,
 )
+from scraper.wiring import site_rules
 from tests.crawler import handlers
 from tests.crawler.sites import Answer, Asked, Sites, page, redirect, robots, status
 
@@ -415,3 +416,18 @@ async def test_a_redirect_to_a_site_whose_robots_txt_cannot_be_had_yet_is_tried_
     assert (stats.done, stats.retries) == (1, 1)
     assert sites.asked(SHOP) == ["/robots.txt", "/", "/"]
     assert sites.asked(OTHER) == ["/robots.txt", "/robots.txt", "/"]
+
+
+async def test_more_sites_than_there_is_room_for_their_rules_are_crawled_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(site_rules, "_RULES_AT_HAND", 10)
+    seeds = [f"http://site{number}.test/" for number in range(40)]
+    pages = dict.fromkeys(seeds, b"<a href=/a>a</a><a href=/b>b</a>") | {url + "a": b"<p>a</p>" for url in seeds}
+    text = Response("", 200, (("Content-Type", "text/plain"),), b"User-agent: *\nDisallow: /b", 27, 0.0)
+    fetcher = MockFetcher(pages | {f"{url}robots.txt": text for url in seeds})
+    pace = PaceOptions(robots=True, concurrency=3)
+    async with Crawler(handlers.follow_all, executor="inline", fetch=fetcher, pace=pace) as crawler:
+        stats = await crawler.run(*seeds)
+    assert (stats.done, stats.skips) == (80, {"robots": 40})
+    assert len(fetcher.requests) == 120
