@@ -483,8 +483,8 @@ class _Run:
             fetch=self.visits.run_errand,
         )
 
-    async def run_errand(self, request: Request) -> Answer:
-        return await self.visits.run_errand(request)
+    async def run_errand(self, request: Request, max_body_bytes: int) -> Answer:
+        return await self.visits.run_errand(request, max_body_bytes)
 
     async def robots_text(self, url: str) -> bytes | None:
         return None if self._rules is None else await self._rules.text(url)

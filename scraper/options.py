@@ -256,8 +256,8 @@ class PaceOptions:
         backoff_s: mean wait before the first retry; doubles with each further one.
         max_backoff_s: no mean wait is longer.
         max_retry_after_s: a server's Retry-After is honoured up to here.
-        host_patience_s: pages of a host that cannot be reached wait; when it has been out of reach for so long, they
-            fail.
+        host_patience_s: pages of a host that answered before, and is out of reach, wait; when it has been for so long,
+            they fail.
     """
 
     concurrency: int = 32

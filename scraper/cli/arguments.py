@@ -121,7 +121,7 @@ def add_pace(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=pace.host_patience_s,
         metavar="S",
-        help=f"pages of a host that is out of reach wait for so long, then fail (default: {pace.host_patience_s:g})",
+        help=f"pages of a host that went out of reach wait for so long, then fail (default: {pace.host_patience_s:g})",
     )
 
 

@@ -437,6 +437,7 @@ class DurableFrontier:
         return applied
 
     async def _take_in(self, applied: Applied, found: Sequence[Found]) -> None:
+        self._take_rests(applied.rests)
         self._window.load(applied.loads)
         async for rows in in_slices(applied.admitted):
             self._window.admit(rows)

@@ -24,6 +24,8 @@ _log = logging.getLogger("scraper")
 
 # RFC 9309, 2.4: no longer, unless the file cannot be had. Then what was known goes on counting.
 _FRESH_S = 24 * 3600.0
+# Ten times what counts of it. Many may be fetched at a time, and a larger one is none.
+_MAX_BYTES = 5_000_000
 # After so long without an answer a site is asked again.
 _ASK_AGAIN_S = 300.0
 # Times as many retries as a page gets: with two of these, and waits that double, half a minute.
@@ -90,7 +92,7 @@ class SiteRules:
         pacer: is told how long sites want between two requests.
         pace: how often is asked, and which delays are kept to.
         agent: product token of the crawler.
-        fetch: gets a robots.txt in its host's turn; follows redirects as far as one may be.
+        fetch: gets a robots.txt, of so many bytes at most, in its host's turn; follows redirects as far as one may.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class SiteRules:
         pacer: Pacer,
         pace: PaceOptions,
         agent: str,
-        fetch: Callable[[Request], Awaitable[Answer]],
+        fetch: Callable[[Request, int], Awaitable[Answer]],
     ) -> None:
         self._frontier = frontier
         self._pacer = pacer
@@ -164,7 +166,7 @@ class SiteRules:
         text = await self._frontier.recall_robots(origin)
         is_recalled = text is not None and text.fresh_s > 0
         if not is_recalled:
-            answer = await self._fetch(Request(f"{origin}/robots.txt", accept=("*/*",)))
+            answer = await self._fetch(Request(f"{origin}/robots.txt", accept=("*/*",)), _MAX_BYTES)
             failure = _failure(answer)
             if failure is None:
                 body = answer.body[: MAX_BODY_BYTES + 1] if isinstance(answer, Response) else b""
