@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from scraper import (
+    AddressOptions,
     Crawler,
     Failure,
     FetchOptions,
@@ -144,9 +145,7 @@ async def test_redirects_of_a_robots_txt_are_followed_also_to_other_hosts() -> N
     assert sites.asked(OTHER) == ["/rules"]
 
 
-def private() -> object:
-    from scraper import AddressOptions
-
+def private() -> AddressOptions:
     return AddressOptions(allow_private=True)
 
 
@@ -431,3 +430,17 @@ async def test_more_sites_than_there_is_room_for_their_rules_are_crawled_all_the
         stats = await crawler.run(*seeds)
     assert (stats.done, stats.skips) == (80, {"robots": 40})
     assert len(fetcher.requests) == 120
+
+
+async def test_a_header_that_names_the_crawler_is_the_name_that_robots_txt_knows() -> None:
+    text = robots("User-agent: ExampleBot", "Disallow: /b")
+    async with Sites({SHOP: {"/": page("/a", "/b"), "/a": page(), "/b": page(), "/robots.txt": text}}) as sites:
+        _, found = await crawl(sites, fetch=sites.fetch_options(headers={"user-agent": "ExampleBot/2.0"}))
+    assert found == ["/", "/a"]
+
+
+async def test_seeds_of_strangers_name_no_private_address() -> None:
+    async with Sites({SHOP: {"/": page()}}) as sites:
+        stats, _ = await crawl(sites, fetch=sites.fetch_options(addresses=AddressOptions(trust_seeds=False)))
+    assert stats.failures == {"private_address": 1}
+    assert sites.log == []
