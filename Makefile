@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check format lock test-all bench bench-peers bench-fetch bench-handoff bench-urljoin bench-metrics gil-table roofline-matrix auto-matrix probe-matrix bench-hostile bench-frontier bench-durability kill-loop kill-real clean
+.PHONY: demo test check format lock test-all bench bench-peers bench-fetch bench-handoff bench-urljoin bench-metrics gil-table roofline-matrix auto-matrix probe-matrix bench-hostile bench-frontier bench-durability bench-politeness soak world-crawl kill-loop kill-real clean
 
 demo: $(READY)  ## the local site, one crawl a strategy, a table and a report in out/demo.html
 	$(BIN)/scraper demo
@@ -92,6 +92,15 @@ bench-frontier: $(READY)  ## a state file of up to ten million URLs: dedup, memo
 
 bench-durability: $(READY)  ## pages/s with a state file beside none, on a real site
 	$(BIN)/python -m benchmarks.durability_cost $(ARGS)
+
+bench-politeness: $(READY)  ## pages/s with robots.txt, pace and address checks beside none, on a real site
+	$(BIN)/python -m benchmarks.politeness_cost $(ARGS)
+
+soak: $(READY)  ## ten minutes of crawling faulty hosts: memory, loop lag, leaks, manners, and every page accounted for
+	$(BIN)/python -m benchmarks.soak --minutes $(or $(MINUTES),10) $(ARGS)
+
+world-crawl: $(READY)  ## one crawl of 50 named hosts, judged by the server's log, with an account of every URL
+	$(BIN)/python -m benchmarks.world_crawl $(ARGS)
 
 kill-loop: $(READY)  ## N crawls' worth of kills at random moments and at every step of a commit, judged by the server's log
 	$(BIN)/python -m benchmarks.kill_loop --kills $(or $(N),1000) $(ARGS)

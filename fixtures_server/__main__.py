@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, NoReturn, get_args
 from fixtures_server.access_log import AccessLog
 from fixtures_server.corpus import Corpus
 from fixtures_server.errors import OptionsRefused
-from fixtures_server.options import CorpusOptions, Distribution, SiteOptions
+from fixtures_server.options import CorpusOptions, Distribution, SiteOptions, WorldOptions
 from fixtures_server.process import EXIT_WITH_PARENT, READY
 from fixtures_server.server import FAULTS_PREFIX, Server
 from fixtures_server.site import SyntheticSite
+from fixtures_server.world_server import WORLD_PATH, WorldServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,14 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         options = _options(given)
-        content: Content = Corpus(options) if isinstance(options, CorpusOptions) else SyntheticSite(options)
         with contextlib.ExitStack() as stack:
             file = None
             if given.access_log is not None:
                 # Line by line, so that a reader sees whole lines, and a killed server loses none.
                 file = stack.enter_context(given.access_log.open("a", encoding="utf-8", buffering=1))
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                runner.run(_serve(Server(content, options, AccessLog(file)), given))
+                runner.run(_serve(_server(options, AccessLog(file)), given))
     except OptionsRefused as exc:
         parser.error(str(exc))
     except OSError as exc:
@@ -58,7 +58,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-async def _serve(server: Server, given: argparse.Namespace) -> None:
+def _server(options: SiteOptions | CorpusOptions | WorldOptions, log: AccessLog) -> Server | WorldServer:
+    if isinstance(options, WorldOptions):
+        return WorldServer(options, log)
+    content: Content = Corpus(options) if isinstance(options, CorpusOptions) else SyntheticSite(options)
+    return Server(content, options, log)
+
+
+async def _serve(server: Server | WorldServer, given: argparse.Namespace) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -66,7 +73,11 @@ async def _serve(server: Server, given: argparse.Namespace) -> None:
     port = await server.start(given.host, given.port)
     host = f"[{given.host}]" if ":" in given.host else given.host
     url = f"http://{host}:{port}"
-    sys.stdout.write(f"{READY}{url}/ (faults at {url}{FAULTS_PREFIX})\n")
+    if isinstance(server, WorldServer):
+        more = f"{len(server.world.hosts)} hosts, told of at {url}{WORLD_PATH}"
+    else:
+        more = f"faults at {url}{FAULTS_PREFIX}"
+    sys.stdout.write(f"{READY}{url}/ ({more})\n")
     sys.stdout.flush()
     watch = loop.create_task(_watch_parent(stop, os.getppid())) if given.exit_with_parent else None
     await stop.wait()
@@ -108,8 +119,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     return factory
 
 
-def _options(given: argparse.Namespace) -> SiteOptions | CorpusOptions:
+def _options(given: argparse.Namespace) -> SiteOptions | CorpusOptions | WorldOptions:
     names = {name: value for name, value in vars(given).items() if name not in _OTHER}
+    if "hosts" in names:
+        if {"gzip", "distribution", "fan_out"} & names.keys():
+            raise OptionsRefused("--gzip, --distribution and --fan-out are for one site, not for --world")
+        return WorldOptions(**names)
+    if {"crawl_delay_s", "down_s"} & names.keys():
+        raise OptionsRefused("--crawl-delay and --down are for --world")
     if "directory" not in names:
         return SiteOptions(**names)
     if {"pages", "page_bytes", "links_per_page", "fan_out"} & names.keys():
@@ -139,6 +156,13 @@ def _arguments() -> _Parser:
     parser.add_argument("--seed", type=int, metavar="N", help="another seed, another site (0)")
     parser.add_argument("--gzip", action="store_true", help="answer in gzip where the client accepts it")
     parser.add_argument("--corpus", type=Path, metavar="DIR", dest="directory", help="serve a directory instead")
+    parser.add_argument("--world", type=int, metavar="N", dest="hosts", help="so many hosts with names, each a site")
+    parser.add_argument(
+        "--crawl-delay", type=float, metavar="S", dest="crawl_delay_s", help="that some hosts of a world ask for (0.5)"
+    )
+    parser.add_argument(
+        "--down", type=float, metavar="S", dest="down_s", help="seconds that one host of a world is down at first (3)"
+    )
     parser.add_argument("--access-log", type=Path, metavar="FILE", default=None, help="append a JSON line a request")
     parser.add_argument(EXIT_WITH_PARENT, action="store_true", default=False, help=argparse.SUPPRESS)
     return parser

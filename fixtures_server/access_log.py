@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 from collections import deque
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -21,13 +23,17 @@ _KEPT_RECORDS = 200_000
 class LogEntry:
     """One request as the server saw it.
 
-    time_s: when it had arrived, in seconds since the epoch
-    duration_s: until its answer was handed to the kernel; None while it is under way
+    time_s: when the last byte of its head was read, or of its body if it has one, in seconds since the epoch. It is
+        taken from a monotonic clock: the distance of two entries of one log is exact.
+    duration_s: from then until the last of its answer was handed to the kernel. The clock is read just before that, so
+        no client has an answer before its entry ends. Until the connection broke, where that came first; None while
+        the request is under way
     path: path and query, as they were sent
     status: of the answer; 0 where no status line was sent
     sent_bytes: of the answer, its head included
     connection: the number of the connection that it came on
     headers: as they were sent, names in lower case
+    retry_after_s: what the answer's Retry-After asked to wait; None without one
     """
 
     time_s: float
@@ -40,20 +46,46 @@ class LogEntry:
     connection: int
     user_agent: str
     headers: tuple[tuple[str, str], ...]
+    retry_after_s: float | None = None
 
     @classmethod
     def from_json(cls, line: str | bytes) -> LogEntry:
         """The entry of one line of a log file. Fields that this version does not know are left out."""
         values: dict[str, Any] = json.loads(line)
-        known = {field.name: values[field.name] for field in fields(cls)}
+        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         known["headers"] = tuple((name, value) for name, value in known["headers"])
         return cls(**known)
+
+
+def read_log(file: str | os.PathLike[str]) -> list[LogEntry]:
+    """The entries of a log file, without their header lines, which take most of the room.
+
+    Raises OSError where it cannot be read, and ValueError where it is none.
+    """
+    entries = []
+    with open(file, "rb") as lines:  # noqa: PTH123 -- a path of any kind
+        for line in lines:
+            entry = LogEntry.from_json(line)
+            host, agent = sys.intern(entry.host), sys.intern(entry.user_agent)
+            entries.append(replace(entry, host=host, user_agent=agent, headers=()))
+    return entries
 
 
 class Record:
     """A request under way: what the log keeps of it, made into an entry when somebody asks."""
 
-    __slots__ = ("connection", "duration_s", "headers", "method", "sent_bytes", "start_s", "status", "target")
+    __slots__ = (
+        "connection",
+        "duration_s",
+        "end_s",
+        "headers",
+        "method",
+        "retry_after_s",
+        "sent_bytes",
+        "start_s",
+        "status",
+        "target",
+    )
 
     def __init__(self, connection: int, method: str, target: str, headers: Headers) -> None:
         self.connection = connection
@@ -61,9 +93,19 @@ class Record:
         self.target = target
         self.headers = headers
         self.start_s = time.monotonic()
+        self.end_s: float | None = None  # of what was sent so far; None while more is certain to come
         self.duration_s: float | None = None
         self.status = 0
         self.sent_bytes = 0
+        self.retry_after_s: float | None = None
+
+    def hand_over(self) -> None:
+        """Note that more of the answer is about to be handed to the kernel: it ends there, unless more follows."""
+        self.end_s = time.monotonic()
+
+    def go_on(self) -> None:
+        """Note that the answer did not end with what was handed over so far."""
+        self.end_s = None
 
 
 class AccessLog:
@@ -88,7 +130,7 @@ class AccessLog:
         """Note that a request was answered, or that its connection is gone. Only the first call counts."""
         if record.duration_s is not None:
             return
-        record.duration_s = time.monotonic() - record.start_s
+        record.duration_s = (time.monotonic() if record.end_s is None else record.end_s) - record.start_s
         if self._file is not None and not record.target.startswith(CONTROL_PREFIX):
             self._file.write(self._json_line(record))
 
@@ -114,5 +156,6 @@ class AccessLog:
             connection=record.connection,
             user_agent=headers.user_agent,
             headers=headers.items,
+            retry_after_s=record.retry_after_s,
         )
         return json.dumps(asdict(entry)) + "\n"

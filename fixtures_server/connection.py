@@ -100,6 +100,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         if self._record is not None:
+            self._record.go_on()
             self._service.log.finish(self._record)
         self._is_writable.set()
         self._service.closed(self)
@@ -113,6 +114,10 @@ class Connection(asyncio.Protocol):
         # The loop always gets its turn, so that a client that went away is noticed and the handler cancelled.
         await asyncio.sleep(0)
         await self._is_writable.wait()
+
+    @property
+    def is_asked_again(self) -> bool:
+        return bool(self._buffer)
 
     def reset(self) -> None:
         # Closing with a linger time of zero sends RST (socket(7), SO_LINGER).
@@ -221,6 +226,7 @@ class Connection(asyncio.Protocol):
         self._end_answer(keep_alive=True)
 
     def _write_ready(self, ready: Reply, record: Record) -> None:
+        record.hand_over()
         self._transport.write(ready.data)
         record.status = ready.status
         record.sent_bytes = len(ready.data)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Protocol
 
 from fixtures_server.reply import reply
@@ -25,6 +27,9 @@ class Channel(Protocol):
     async def drain(self) -> None: ...
 
     def reset(self) -> None: ...
+
+    @property
+    def is_asked_again(self) -> bool: ...
 
 
 class Exchange:
@@ -53,6 +58,7 @@ class Exchange:
         """Send an answer with its length; to HEAD its head alone. Text goes out as UTF-8."""
         if not self.keep_alive:
             headers = (*headers, ("Connection", "close"))
+        self._record.retry_after_s = _retry_after_s(headers)
         whole = reply(status, headers, body.encode() if isinstance(body, str) else body)
         await self.send(whole.data[: whole.head_bytes] if self.request.method == "HEAD" else whole.data)
 
@@ -65,11 +71,18 @@ class Exchange:
             if version == b"HTTP/1.1" and len(code) == 3 and code.isdigit():
                 record.status = int(code)
         record.sent_bytes += len(data)
+        record.hand_over()
         self._channel.write(data)
         await self._channel.drain()
 
+    @property
+    def is_asked_again(self) -> bool:
+        """Whether the client has sent something since, which is most likely its next request."""
+        return self._channel.is_asked_again
+
     async def pause(self, seconds: float) -> None:
         """Let time pass."""
+        self._record.go_on()
         await asyncio.sleep(seconds)
 
     def close(self) -> None:
@@ -105,6 +118,19 @@ class Counts:
     def clear(self) -> None:
         """Forget all counts."""
         self._counts.clear()
+
+
+def _retry_after_s(headers: Iterable[tuple[str, str]]) -> float | None:
+    """The seconds that a Retry-After asks to wait, given as a number or as a date (RFC 9110, section 10.2.3)."""
+    for name, value in headers:
+        if name.lower() == "retry-after":
+            if value.isascii() and value.isdigit():
+                return float(value)
+            try:
+                return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
+            except ValueError:
+                return None  # an answer may be wrong on purpose
+    return None
 
 
 Handler = Callable[[Exchange], Awaitable[None]]

@@ -1,4 +1,4 @@
-"""What a user can set, validated once: a synthetic site, or a directory of saved pages."""
+"""What a user can set, validated once: a synthetic site, a directory of saved pages, or a world of hosts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ LINK_BYTES = 110
 MAX_PAGES = 10_000_000
 MAX_PAGE_BYTES = 100_000_000
 MAX_LATENCY_S = 300.0
+MAX_HOSTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,54 @@ class CorpusOptions:
         if not self.directory.is_dir():
             raise OptionsRefused(f"{self.directory} is not a directory")
         _require_latency(self.latency_s, self.distribution)
+
+
+@dataclass(frozen=True, slots=True)
+class WorldOptions:
+    """Hosts with names, each with pages, rules, a pace and a mood of its own: the same options give the same world.
+
+    hosts: how many; from 24 on every kind is there, beyond 31 the others are plain ones
+    pages: the synthetic pages of each host, beside those that its kind adds; a million last any crawl
+    page_bytes, links_per_page: as in `SiteOptions`
+    directory: pages of this corpus, dealt out among the hosts, instead of synthetic ones
+    latency_s: the mean of most hosts' lognormal latencies; one is ten times as slow
+    crawl_delay_s: what the hosts ask for that ask for a Crawl-delay
+    down_s: how long one host answers nothing, from its first request on
+    seed: another seed gives other pages, and other hosts behind each link
+
+    Raises OptionsRefused (a ValueError) for a value out of its range, or a directory that is not there.
+    """
+
+    hosts: int = 50
+    pages: int = 20
+    page_bytes: int = 4000
+    links_per_page: int = 8
+    directory: Path | None = None
+    latency_s: float = 0.02
+    crawl_delay_s: float = 0.5
+    down_s: float = 3.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _require_between("hosts", self.hosts, 3, MAX_HOSTS)
+        self.site(0)
+        if self.directory is not None:
+            object.__setattr__(self, "directory", CorpusOptions(self.directory).directory)
+        for name in ("crawl_delay_s", "down_s"):
+            value = getattr(self, name)
+            if not 0.0 <= value <= MAX_LATENCY_S:
+                raise OptionsRefused(f"{name} must be between 0 and {MAX_LATENCY_S:g} seconds, not {value}")
+
+    def site(self, seed: int) -> SiteOptions:
+        """The synthetic pages of one host."""
+        return SiteOptions(
+            pages=self.pages,
+            page_bytes=self.page_bytes,
+            links_per_page=self.links_per_page,
+            latency_s=self.latency_s,
+            distribution="lognormal",
+            seed=seed,
+        )
 
 
 def _require_between(name: str, value: int, low: int, high: int) -> None:

@@ -16,10 +16,12 @@ from urllib.parse import urlencode, urlsplit
 from fixtures_server.access_log import CONTROL_PREFIX, LogEntry
 from fixtures_server.corpus import Corpus
 from fixtures_server.errors import FixtureServerError
-from fixtures_server.options import CorpusOptions, SiteOptions
+from fixtures_server.options import CorpusOptions, SiteOptions, WorldOptions
 from fixtures_server.site import SyntheticSite
+from fixtures_server.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
 EXIT_WITH_PARENT = "--exit-with-parent"
@@ -31,45 +33,29 @@ _POLL_S = 0.005
 _ANSWERING_S = 30.0  # a full log takes seconds to write out
 
 
-class FixtureServer:
-    """A site for crawlers in a process of its own, for the length of a `with` or an `async with`.
+class ServerProcess:
+    """A server in a process of its own, for the length of a `with` or an `async with`.
 
-        async with FixtureServer(SiteOptions(pages=50, latency_s=0.1)) as site:
-            found = await crawl(site.url)
-            assert found == site.urls()
-
-    options: a synthetic site (the default), or `CorpusOptions` for a directory
+    arguments: of `python -m fixtures_server`
     log_file: where to append each request as a line of JSON, besides the log in memory
     host: a loopback address
 
     The server ends with the block, and at the latest with this process, however that ends.
-    Raises OptionsRefused for a directory that cannot be served, and on entering FixtureServerError where the
-    server does not start.
     """
 
     _errors: IO[bytes]  # what the child writes to its standard error, from its launch on
     _deadline_s: float
 
-    def __init__(
-        self,
-        options: SiteOptions | CorpusOptions | None = None,
-        *,
-        log_file: str | os.PathLike[str] | None = None,
-        host: str = "127.0.0.1",
-    ) -> None:
-        self.options = options if options is not None else SiteOptions()
-        self.content: SyntheticSite | Corpus = (
-            Corpus(self.options) if isinstance(self.options, CorpusOptions) else SyntheticSite(self.options)
-        )
+    def __init__(self, arguments: Sequence[str], log_file: str | os.PathLike[str] | None, host: str) -> None:
         self._host = host
-        self._log_file = log_file
+        log = [] if log_file is None else [f"--access-log={os.fspath(log_file)}"]
+        self._arguments = [f"--host={host}", *log, *arguments]
         self._child: subprocess.Popen[bytes] | None = None
         self._printed = b""
         self._url = ""
 
     def __repr__(self) -> str:
-        state = self._url if self._child is not None else "not running"
-        return f"<FixtureServer {state} {self.options}>"
+        return f"<{type(self).__name__} {self._url if self._child is not None else 'not running'}>"
 
     async def __aenter__(self) -> Self:
         self._launch()
@@ -115,7 +101,7 @@ class FixtureServer:
 
     @property
     def url(self) -> str:
-        """The address of the first page, from which all of a synthetic site can be reached."""
+        """The address of the server's first page: of a synthetic site all can be reached from there."""
         if not self._url:
             raise FixtureServerError("the fixture server is not running: enter it with `with` or `async with`")
         return self._url
@@ -126,22 +112,6 @@ class FixtureServer:
         if self._child is None:
             raise FixtureServerError("the fixture server is not running")
         return self._child.pid
-
-    def url_of(self, page: int) -> str:
-        """The address of a page by its number; 0 is the first page. Raises IndexError where there is none."""
-        content = self.content
-        path = content.path_of(page) if isinstance(content, SyntheticSite) else content.paths()[page]
-        return self.url.rstrip("/") + path
-
-    def urls(self) -> set[str]:
-        """The address of every page: what a crawl from `url` must find on a synthetic site, neither more nor less."""
-        origin = self.url.rstrip("/")
-        return {origin + path for path in self.content.paths()}
-
-    def fault(self, name: str, **parameters: str | float) -> str:
-        """The address of a named behaviour, with the parameters that its line at `/faults/` tells of."""
-        query = f"?{urlencode(parameters)}" if parameters else ""
-        return f"{self.url}faults/{name}{query}"
 
     # The access log.
 
@@ -198,7 +168,7 @@ class FixtureServer:
         self._deadline_s = time.monotonic() + _STARTING_S
         self._child = subprocess.Popen(  # noqa: S603 -- our own module and validated options
             # -P: the current directory may hold modules that hide others.
-            [sys.executable, "-P", "-m", "fixtures_server", EXIT_WITH_PARENT, *self._arguments()],
+            [sys.executable, "-P", "-m", "fixtures_server", EXIT_WITH_PARENT, *self._arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -208,21 +178,6 @@ class FixtureServer:
         )
         assert self._child.stdout is not None
         os.set_blocking(self._child.stdout.fileno(), False)
-
-    def _arguments(self) -> list[str]:
-        options = self.options
-        given: dict[str, object] = {"host": self._host, "latency": options.latency_s, "seed": options.seed}
-        given["distribution"] = options.distribution
-        if isinstance(options, CorpusOptions):
-            given["corpus"] = options.directory
-        else:
-            given["pages"] = options.pages
-            given["page-bytes"] = options.page_bytes
-            given["links"] = options.links_per_page
-            given["fan-out"] = options.fan_out
-        given["access-log"] = self._log_file
-        arguments = [f"--{name}={value}" for name, value in given.items() if value is not None]
-        return [*arguments, "--gzip"] if options.gzip else arguments
 
     def _is_ready(self) -> bool:
         """Whether the server listens. Raises FixtureServerError once it is clear that it will not."""
@@ -268,6 +223,124 @@ class FixtureServer:
         self._errors.seek(0)
         sys.stderr.write(self._errors.read().decode(errors="replace"))
         self._errors.close()
+
+
+class FixtureServer(ServerProcess):
+    """A site for crawlers in a process of its own, for the length of a `with` or an `async with`.
+
+        async with FixtureServer(SiteOptions(pages=50, latency_s=0.1)) as site:
+            found = await crawl(site.url)
+            assert found == site.urls()
+
+    options: a synthetic site (the default), or `CorpusOptions` for a directory
+    log_file: where to append each request as a line of JSON, besides the log in memory
+    host: a loopback address
+
+    The server ends with the block, and at the latest with this process, however that ends.
+    Raises OptionsRefused for a directory that cannot be served, and on entering FixtureServerError where the
+    server does not start.
+    """
+
+    def __init__(
+        self,
+        options: SiteOptions | CorpusOptions | None = None,
+        *,
+        log_file: str | os.PathLike[str] | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
+        self.options = options if options is not None else SiteOptions()
+        self.content: SyntheticSite | Corpus = (
+            Corpus(self.options) if isinstance(self.options, CorpusOptions) else SyntheticSite(self.options)
+        )
+        super().__init__(_site_arguments(self.options), log_file, host)
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]} {self.options}>"
+
+    def url_of(self, page: int) -> str:
+        """The address of a page by its number; 0 is the first page. Raises IndexError where there is none."""
+        content = self.content
+        path = content.path_of(page) if isinstance(content, SyntheticSite) else content.paths()[page]
+        return self.url.rstrip("/") + path
+
+    def urls(self) -> set[str]:
+        """The address of every page: what a crawl from `url` must find on a synthetic site, neither more nor less."""
+        origin = self.url.rstrip("/")
+        return {origin + path for path in self.content.paths()}
+
+    def fault(self, name: str, **parameters: str | float) -> str:
+        """The address of a named behaviour, with the parameters that its line at `/faults/` tells of."""
+        query = f"?{urlencode(parameters)}" if parameters else ""
+        return f"{self.url}faults/{name}{query}"
+
+
+class FixtureWorld(ServerProcess):
+    """Many hosts in one server process, for the length of a `with` or an `async with`.
+
+        async with FixtureWorld(WorldOptions(hosts=50)) as server:
+            await crawl(server.world.seeds, server.world.resolve)
+            assert not judge(await server.access_log(), Rules(hosts=server.world.rules)).violations
+
+    options: how many hosts, and what they are like
+    log_file: where to append each request as a line of JSON, besides the log in memory
+    host: a loopback address; all names lead there
+
+    Raises as `FixtureServer` does.
+    """
+
+    def __init__(
+        self,
+        options: WorldOptions | None = None,
+        *,
+        log_file: str | os.PathLike[str] | None = None,
+        host: str = "127.0.0.1",
+    ) -> None:
+        self.options = options if options is not None else WorldOptions()
+        self._world = World(self.options, port=0, address=host)
+        super().__init__(_world_arguments(self.options), log_file, host)
+
+    @property
+    def world(self) -> World:
+        """The hosts with the port that they have in this run."""
+        port = urlsplit(self.url).port
+        assert port is not None
+        if self._world.port != port:
+            self._world = World(self.options, port, self._host)
+        return self._world
+
+
+def _site_arguments(options: SiteOptions | CorpusOptions) -> list[str]:
+    given: dict[str, object] = {"latency": options.latency_s, "seed": options.seed}
+    given["distribution"] = options.distribution
+    if isinstance(options, CorpusOptions):
+        given["corpus"] = options.directory
+    else:
+        given["pages"] = options.pages
+        given["page-bytes"] = options.page_bytes
+        given["links"] = options.links_per_page
+        given["fan-out"] = options.fan_out
+    arguments = _arguments(given)
+    return [*arguments, "--gzip"] if options.gzip else arguments
+
+
+def _world_arguments(options: WorldOptions) -> list[str]:
+    return _arguments(
+        {
+            "world": options.hosts,
+            "pages": options.pages,
+            "page-bytes": options.page_bytes,
+            "links": options.links_per_page,
+            "corpus": options.directory,
+            "latency": options.latency_s,
+            "crawl-delay": options.crawl_delay_s,
+            "down": options.down_s,
+            "seed": options.seed,
+        }
+    )
+
+
+def _arguments(given: Mapping[str, object]) -> list[str]:
+    return [f"--{name}={value}" for name, value in given.items() if value is not None]
 
 
 def _control_request(method: str, name: str, host: str) -> bytes:

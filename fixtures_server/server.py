@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from abc import ABC, abstractmethod
 from html import escape
 from typing import TYPE_CHECKING
 
+from fixtures_server import gallery
 from fixtures_server.access_log import CONTROL_PREFIX, AccessLog
-from fixtures_server.behaviours import BEHAVIOURS
 from fixtures_server.connection import Connection
 from fixtures_server.content import latency_s
 from fixtures_server.exchange import HTML_HEADERS, Counts
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from fixtures_server.reply import Reply
     from fixtures_server.request import Request
 
-FAULTS_PREFIX = "/faults/"
+FAULTS_PREFIX = gallery.FAULTS_PREFIX
 _RESERVED = (FAULTS_PREFIX.encode(), CONTROL_PREFIX.encode())
 
 # Answers are kept until they fill this, then the others are made anew each time: a crawl asks for every page once, so
@@ -34,22 +35,15 @@ _BACKLOG = 4096  # connections that wait to be accepted: more than any crawler o
 _CLOSING_S = 1.0  # what was written gets this long to reach its client when the server stops
 
 
-class Server:
-    """A site on one loopback address.
+class Listener(ABC):
+    """A listening socket on a loopback address, its connections, and the requests about the server itself.
 
-    content: the pages
-    options: the same content's options, for latency and gzip
     log: where requests are noted
     """
 
-    def __init__(self, content: Content, options: SiteOptions | CorpusOptions, log: AccessLog) -> None:
+    def __init__(self, log: AccessLog) -> None:
         self.log = log
         self.counts = Counts()
-        self._content = content
-        self._options = options
-        self._replies: dict[bytes, Reply] = {}
-        self._gzip_replies: dict[bytes, Reply] = {}
-        self._kept_bytes = 0
         self._connections: set[Connection] = set()
         self._accepted = 0
         self._listener: asyncio.Server | None = None
@@ -78,6 +72,71 @@ class Server:
 
     # What a connection asks for.
 
+    @abstractmethod
+    def ready_reply(self, target: bytes, *, gzip: bool) -> Reply | None:
+        """The answer to a GET of a page, or None where there is none ready."""
+
+    def handler(self, request: Request) -> Handler:
+        """What answers a request that has no reply ready."""
+        path = request.path
+        if path == CONTROL_PREFIX + "access-log":
+            return self._show_log
+        if path == CONTROL_PREFIX + "reset":
+            return self._reset
+        return self.page_handler(request)
+
+    @abstractmethod
+    def page_handler(self, request: Request) -> Handler:
+        """What answers a request that is not about the server itself."""
+
+    def _accept(self) -> Connection:
+        self._accepted += 1
+        return Connection(self, self._accepted)
+
+    def opened(self, connection: Connection) -> None:
+        """A connection is there; it is closed when the server stops."""
+        self._connections.add(connection)
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._all_closed.set()
+
+    # Handlers.
+
+    async def _show_log(self, exchange: Exchange) -> None:
+        headers = (("Content-Type", "application/jsonl"),)
+        await exchange.respond(self.log.json_lines(), headers=headers)
+
+    async def _reset(self, exchange: Exchange) -> None:
+        if exchange.request.method != "POST":  # so that no crawler and no browser comes upon it
+            raise BadRequest("reset is asked for with POST", 405)
+        self.forget()
+        await exchange.respond(b"", status=204)
+
+    def forget(self) -> None:
+        """Begin anew: what was asked so far is forgotten."""
+        self.log.clear()
+        self.counts.clear()
+
+
+class Server(Listener):
+    """A site on one loopback address.
+
+    content: the pages
+    options: the same content's options, for latency and gzip
+    log: where requests are noted
+    """
+
+    def __init__(self, content: Content, options: SiteOptions | CorpusOptions, log: AccessLog) -> None:
+        super().__init__(log)
+        self._content = content
+        self._options = options
+        self._replies: dict[bytes, Reply] = {}
+        self._gzip_replies: dict[bytes, Reply] = {}
+        self._kept_bytes = 0
+
     def ready_reply(self, target: bytes, *, gzip: bool) -> Reply | None:
         """The answer to a GET of a page, made when it is first asked for; None where there is no page."""
         gzip = gzip and self._options.gzip
@@ -96,35 +155,14 @@ class Server:
             replies[path] = found
         return found
 
-    def handler(self, request: Request) -> Handler:
+    def page_handler(self, request: Request) -> Handler:
         """What answers a request that has no reply ready."""
         path = request.path
         if path in ("/echo", "/echo.json"):
             return _echo
-        if path in (FAULTS_PREFIX, FAULTS_PREFIX.rstrip("/")):
-            return _faults
-        if path.startswith(FAULTS_PREFIX):
-            behaviour = BEHAVIOURS.get(path.removeprefix(FAULTS_PREFIX))
-            return behaviour.run if behaviour is not None else _not_found
-        if path == CONTROL_PREFIX + "access-log":
-            return self._show_log
-        if path == CONTROL_PREFIX + "reset":
-            return self._reset
+        if path == FAULTS_PREFIX.rstrip("/") or path.startswith(FAULTS_PREFIX):
+            return gallery.fault_handler(path) or not_found
         return self._page
-
-    def _accept(self) -> Connection:
-        self._accepted += 1
-        return Connection(self, self._accepted)
-
-    def opened(self, connection: Connection) -> None:
-        """A connection is there; it is closed when the server stops."""
-        self._connections.add(connection)
-
-    def closed(self, connection: Connection) -> None:
-        """A connection is gone."""
-        self._connections.discard(connection)
-        if not self._connections:
-            self._all_closed.set()
 
     def _reply(self, path: str, resource: Resource, *, gzip: bool) -> Reply:
         headers = [("Content-Type", resource.content_type)]
@@ -147,7 +185,7 @@ class Server:
         request = exchange.request
         ready = self.ready_reply(request.target.encode("latin-1"), gzip=request.headers.accepts_gzip)
         if ready is None:
-            await _not_found(exchange)
+            await not_found(exchange)
         elif request.method not in ("GET", "HEAD"):
             await exchange.respond(small_page("405"), status=405, headers=(("Allow", "GET, HEAD"), *HTML_HEADERS))
         else:
@@ -155,32 +193,10 @@ class Server:
             head = ready.head(keep_alive=exchange.keep_alive)
             await exchange.send(head if request.method == "HEAD" else head + ready.data[ready.head_bytes :])
 
-    async def _show_log(self, exchange: Exchange) -> None:
-        headers = (("Content-Type", "application/jsonl"),)
-        await exchange.respond(self.log.json_lines(), headers=headers)
 
-    async def _reset(self, exchange: Exchange) -> None:
-        if exchange.request.method != "POST":  # so that no crawler and no browser comes upon it
-            raise BadRequest("reset is asked for with POST", 405)
-        self.log.clear()
-        self.counts.clear()
-        await exchange.respond(b"", status=204)
-
-
-async def _not_found(exchange: Exchange) -> None:
+async def not_found(exchange: Exchange) -> None:
+    """There is no such page."""
     await exchange.respond(small_page("404", "<p>There is no such page.</p>\n"), status=404)
-
-
-async def _faults(exchange: Exchange) -> None:
-    if not exchange.request.path.endswith("/"):
-        await exchange.respond(b"", status=301, headers=(("Location", FAULTS_PREFIX),))
-        return
-    items = []
-    for behaviour in BEHAVIOURS.values():
-        addresses = [f"{behaviour.name}?{query}" if query else behaviour.name for query in behaviour.examples]
-        links = " ".join(f'<a href="{escape(address)}">{escape(address)}</a>' for address in addresses)
-        items.append(f'<dt id="{behaviour.name}">{links}</dt><dd>{escape(behaviour.summary)}</dd>\n')
-    await exchange.respond(small_page("Faults", f"<dl>\n{''.join(items)}</dl>\n"))
 
 
 async def _echo(exchange: Exchange) -> None:

@@ -99,7 +99,9 @@ _LARGEST_PRIORITY = 2**53
 
 def _check_type(name: str, value: object, wanted: Any) -> None:
     if not isinstance(value, wanted):
-        raise TypeError(f"{name} of a request must be {getattr(wanted, '__name__', wanted)}, not {value!r}")
+        raise TypeError(
+            f"{name} of a request must be {getattr(wanted, '__name__', wanted)}, not {type(value).__name__}"
+        )
 
 
 class Request(_RequestFields):

@@ -14,7 +14,6 @@ sub-interpreter, where can_ada does not load.
 from __future__ import annotations
 
 import hashlib
-import re
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -60,7 +59,7 @@ def canonical(url: str) -> str:
     found = _canonical(href)
     if found is not None:
         return found
-    shown = repr(re.sub(r"//[^/?#\s]*@", "//", url[:200]))  # a password must not reach a log
+    shown = repr(url.rpartition("@")[2][:200])  # a password must not reach a log, however badly it is written
     if href is None:
         raise InvalidURL(f"{shown} is not an absolute URL: write one such as https://example.org/page")
     if not href.startswith(_HTTP):

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from math import inf
 from typing import NamedTuple
 
@@ -23,8 +24,12 @@ _log = logging.getLogger("scraper")
 
 # RFC 9309, 2.4: no longer, unless the file cannot be had. Then what was known goes on counting.
 _FRESH_S = 24 * 3600.0
+# Ten times what counts of it. Many may be fetched at a time, and a larger one is none.
+_MAX_BYTES = 5_000_000
 # After so long without an answer a site is asked again.
 _ASK_AGAIN_S = 300.0
+# Times as many retries as a page gets: with two of these, and waits that double, half a minute.
+_PATIENCE = 3
 # Rules at hand, made ready, of the sites that were asked about last: 250 bytes each, and 400 a site, which counts as
 # two more. So 50 MB at most, for 100,000 sites without rules or 9,000 with 20 each. Those of others are read again from
 # the text that the frontier keeps, in less than a millisecond.
@@ -87,7 +92,7 @@ class SiteRules:
         pacer: is told how long sites want between two requests.
         pace: how often is asked, and which delays are kept to.
         agent: product token of the crawler.
-        fetch: gets a robots.txt in its host's turn; follows redirects as far as one may be.
+        fetch: gets a robots.txt, of so many bytes at most, in its host's turn; follows redirects as far as one may.
     """
 
     def __init__(
@@ -97,12 +102,13 @@ class SiteRules:
         pacer: Pacer,
         pace: PaceOptions,
         agent: str,
-        fetch: Callable[[Request], Awaitable[Answer]],
+        fetch: Callable[[Request, int], Awaitable[Answer]],
     ) -> None:
         self._frontier = frontier
         self._pacer = pacer
         self._pace = pace
         self._retry = RetryPolicy(pace)
+        self._patient = RetryPolicy(replace(pace, retries=_PATIENCE * pace.retries))
         self._agent = agent
         self._fetch = fetch
         self._now_s = asyncio.get_running_loop().time
@@ -161,7 +167,7 @@ class SiteRules:
         text = await self._frontier.recall_robots(origin)
         is_recalled = text is not None and text.fresh_s > 0
         if not is_recalled:
-            answer = await self._fetch(Request(f"{origin}/robots.txt", accept=("*/*",)))
+            answer = await self._fetch(Request(f"{origin}/robots.txt", accept=("*/*",)), _MAX_BYTES)
             failure = _failure(answer)
             if failure is None:
                 body = answer.body[: MAX_BODY_BYTES + 1] if isinstance(answer, Response) else b""
@@ -178,7 +184,11 @@ class SiteRules:
     def _tries_again(self, origin: str, answer: Answer) -> bool:
         """Whether a site is asked once more after this answer; its host rests until then."""
         attempts = self._attempts.get(origin, 0) + 1
-        wait_s = self._retry.wait_s(answer, attempts) if isinstance(answer, Failure) else None
+        if not isinstance(answer, Failure):
+            return False
+        # Where somebody is there who is in trouble, a wait pays: all of the site depends on it. A time-out was a wait.
+        is_quick = answer.reason in _NOBODY_THERE or answer.reason == "timeout"
+        wait_s = (self._retry if is_quick else self._patient).wait_s(answer, attempts)
         if wait_s is None:
             return False
         self._attempts[origin] = attempts

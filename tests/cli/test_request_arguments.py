@@ -19,6 +19,7 @@ def parsed(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     arguments.add_limits(parser)
     arguments.add_requests(parser)
+    arguments.add_cache(parser)
     return parser.parse_args(words)
 
 

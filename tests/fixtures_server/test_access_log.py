@@ -2,11 +2,14 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from fixtures_server import FixtureServer, LogEntry, SiteOptions
-from fixtures_server.access_log import AccessLog
+from fixtures_server.access_log import AccessLog, read_log
 from fixtures_server.request import Headers
 
 
@@ -60,6 +63,7 @@ async def test_the_file_has_what_the_memory_has(tmp_path: Path, ask: Callable[..
         ask(site.fault("status", code=500))
         log = await site.access_log()
     assert [LogEntry.from_json(line) for line in file.read_text().splitlines()] == log
+    assert read_log(file) == [replace(entry, headers=()) for entry in log]
     assert len(log) == 4
 
 
@@ -85,3 +89,25 @@ async def test_only_a_post_resets(site: FixtureServer, ask: Callable[..., Any]) 
     ask(site.url)
     assert ask(site.url + "-/reset").status == 405
     assert len(await site.access_log()) == 1
+
+
+async def test_a_wait_that_an_answer_asked_for_is_in_its_entry(site: FixtureServer, ask: Callable[..., Any]) -> None:
+    await site.reset()
+    ask(site.fault("too-many-requests", retry_after=7, key="in the log"))
+    ask(site.fault("too-many-requests", retry_after="Wed, 21 Oct 2015 07:28:00 GMT", key="a date"))
+    ask(site.fault("too-many-requests", retry_after="soon", key="no number"))
+    ask(site.url)
+    assert [entry.retry_after_s for entry in await site.access_log()] == [7.0, 0.0, None, None]
+
+
+async def test_a_request_is_under_way_until_the_last_of_its_answer(
+    site: FixtureServer, ask: Callable[..., Any]
+) -> None:
+    """Or until its connection breaks: what was sent before that is not its end."""
+    await site.reset()
+    ask(site.fault("slow", wait_s=0.05))
+    with pytest.raises(ConnectionResetError):
+        ask(site.fault("reset"))
+    for entry in await site.access_log():
+        assert entry.duration_s is not None
+        assert entry.duration_s >= 0.049  # event loops round their timers

@@ -12,10 +12,13 @@ def test_the_public_names_are_these() -> None:
         "CorpusOptions",
         "FixtureServer",
         "FixtureServerError",
+        "FixtureWorld",
         "LogEntry",
         "OptionsRefused",
         "SiteOptions",
         "SyntheticSite",
+        "World",
+        "WorldOptions",
     ]
     for name in fixtures_server.__all__:
         assert getattr(fixtures_server, name).__name__ == name
