@@ -158,7 +158,8 @@ class SiteRules:
 
     async def text(self, url: str) -> bytes:
         """The robots.txt of a URL's site; empty if there is none, or none can be had."""
-        await self.learn(url)
+        while not self.is_known(url):  # as often as there are retries
+            await self.learn(url)
         kept = await self._frontier.recall_robots(urls.origin(url))
         return b"" if kept is None else kept.body
 
