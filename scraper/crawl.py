@@ -524,7 +524,7 @@ class Crawl:
         for outcome in settled:
             self._recorder.items += len(outcome.items)
             if outcome.state is State.WAITING:
-                self._recorder.retries += 1
+                self._recorder.retries += isinstance(outcome.end, Failure) and outcome.end.is_attempt
             elif outcome.state is not State.SKIPPED:
                 self._pages_ended += 1
 

@@ -45,6 +45,7 @@ from scraper.traps import Traps
 from scraper.url_form import url_form
 from scraper.urls import Scope
 from scraper.wiring.beside import Beside
+from scraper.wiring.detours import Detours
 from scraper.wiring.manners import Manners
 from scraper.wiring.output import ItemChannel, Output
 from scraper.wiring.parsing import Parsing
@@ -357,10 +358,11 @@ class _Run:
         self._pacer = Pacer(pace)
         self._limits = limits
         self._frontier = self._make_frontier(state, limits, url_options)
-        self.visits = Visits(self._frontier, fetcher, self._admit_hop, self._look)
+        detours = Detours(self._frontier)
+        self.visits = Visits(self._frontier, fetcher, self._admit_hop, detours, self._look)
         self._rules = self._make_rules(agent)
         self._traps = traps
-        self._manners = Manners(self._pacer, self._rules, traps)
+        self._manners = Manners(self._pacer, self._rules, traps, detours)
         self._form = url_form(url_options)
         self._recorder = Recorder()
         self._lag = LagMeter(self._recorder.clock, self._on_tick)

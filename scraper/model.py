@@ -239,6 +239,7 @@ class Failure:
         retry_after_s: how long the server asked to wait.
         latency_s: seconds from the last request, or from the beginning of its connection, until the failure showed;
             without what the crawl itself was late by. None where the network had no part in it.
+        is_attempt: whether it uses up an attempt. False where a request was only put off, and comes again in any case.
     """
 
     stage: Stage
@@ -247,6 +248,7 @@ class Failure:
     retryable: bool = False
     retry_after_s: float | None = None
     latency_s: float | None = None
+    is_attempt: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from scraper.frontier.protocol import SUSPECTED_AFTER, Answer, FrontierStatistic
 from scraper.frontier.recent import Recent
 from scraper.frontier.retry import RetryPolicy
 from scraper.frontier.schedule import Entry, Schedule
-from scraper.frontier.settle import duplicate, is_elsewhere, with_url
+from scraper.frontier.settle import duplicate, is_elsewhere, is_put_off, with_url
 from scraper.frontier.slices import in_slices, is_long
 from scraper.frontier.state import schema
 from scraper.frontier.state.identity import CrawlIdentity
@@ -260,6 +260,9 @@ class DurableFrontier:
     async def turn(self, host: str) -> None:
         await take_turn(self._schedule, host)
 
+    def put_off_s(self, host: str, now_s: float) -> float:
+        return self._schedule.put_off_s(host, now_s)
+
     def left(self, host: str, answer: Answer | None, now_s: float) -> None:
         self._schedule.free(host, answer, now_s)
 
@@ -296,7 +299,8 @@ class DurableFrontier:
         lease = outcome.lease
         if isinstance(outcome.end, Failure):
             wait_s = self._retry.wait_s(outcome.end, lease.attempt)
-            if wait_s is None or not self._pacer.may_retry(self._leased[lease.key].host):
+            is_free = is_put_off(outcome)
+            if wait_s is None or not (is_free or self._pacer.may_retry(self._leased[lease.key].host)):
                 return outcome
             self._wait_s[lease.key] = wait_s
             return outcome._replace(state=State.WAITING)
@@ -328,7 +332,7 @@ class DurableFrontier:
                 host = self._window.number_of(entry.host)
                 assert host is not None
                 due_s = now_s + self._wait_s[entry.key]
-                change.delays.append((entry.number, host, entry.attempts, due_s))
+                change.delays.append((entry.number, host, entry.attempts - is_put_off(outcome), due_s))
                 continue
             change.ends.append((entry.number, _ENDS[outcome.state], entry.attempts))
             counts["state", outcome.state.value] += 1

@@ -12,7 +12,7 @@ from scraper.frontier.protocol import Answer, FrontierStatistics
 from scraper.frontier.retry import RetryPolicy
 from scraper.frontier.robots_texts import RobotsTexts
 from scraper.frontier.schedule import Entry, Schedule
-from scraper.frontier.settle import duplicate, is_elsewhere, with_url
+from scraper.frontier.settle import duplicate, is_elsewhere, is_put_off, with_url
 from scraper.frontier.slices import in_slices, is_long
 from scraper.frontier.state.values import OutputPart, RobotsText
 from scraper.frontier.turns import take_turn
@@ -107,6 +107,9 @@ class MemoryFrontier:
     async def turn(self, host: str) -> None:
         await take_turn(self._schedule, host)
 
+    def put_off_s(self, host: str, now_s: float) -> float:
+        return self._schedule.put_off_s(host, now_s)
+
     def left(self, host: str, answer: Answer | None, now_s: float) -> None:
         self._schedule.free(host, answer, now_s)
 
@@ -129,7 +132,8 @@ class MemoryFrontier:
         lease = outcome.lease
         if isinstance(outcome.end, Failure):
             wait_s = self._retry.wait_s(outcome.end, lease.attempt)
-            if wait_s is None or not self._pacer.may_retry(self._leased[lease.key].host):
+            is_free = is_put_off(outcome)
+            if wait_s is None or not (is_free or self._pacer.may_retry(self._leased[lease.key].host)):
                 return outcome
             self._retry_at_s[lease.key] = now_s + wait_s
             return outcome._replace(state=State.WAITING)
@@ -152,6 +156,7 @@ class MemoryFrontier:
             key = outcome.lease.key
             entry = self._leased.pop(key)
             if outcome.state is State.WAITING:
+                entry.attempts -= is_put_off(outcome)
                 self._schedule.push_later(entry, self._retry_at_s.pop(key))
             else:
                 self._known[key] = None

@@ -112,6 +112,9 @@ class Frontier(Protocol):
         lease's way to another host.
         """
 
+    def put_off_s(self, host: str, now_s: float) -> float:
+        """How long from now a turn of a host is better asked for, because many wait for it; 0: now."""
+
     def left(self, host: str, answer: Answer | None, now_s: float) -> None:
         """Gives a slot back that `turn` took."""
 

@@ -28,6 +28,8 @@ class RetryPolicy:
             failure: of the attempt that just ended.
             attempts: made so far, that one included.
         """
+        if not failure.is_attempt:
+            return min(failure.retry_after_s or 0.0, self._pace.max_retry_after_s) * self._chance.uniform(1.0, 1.5)
         if not failure.retryable or attempts > self._pace.retries:
             return None
         mean_s = min(self._pace.backoff_s * 2.0 ** (attempts - 1), self._pace.max_backoff_s)

@@ -26,6 +26,13 @@ from scraper.model import Failure, Request, Response, Skip
 _FAIR_TURN = 8
 
 
+# Turns that are waited for, of one host and in all: a quarter of what a crawl fetches at a time.
+_TURNS_OF_A_HOST = 4
+_TURNS = 8
+_LONGEST_IN_LINE_S = 10.0
+_LEAST_PUT_OFF_S = 1.0
+
+
 @dataclass(slots=True, eq=False)
 class Entry:
     """A request that is not at its end.
@@ -103,6 +110,7 @@ class Schedule:
         self._later: list[tuple[float, int, Entry]] = []
         self._numbers = count(1)
         self._pops = 0
+        self._turns = 0
         self._now_s = -inf
 
     def __repr__(self) -> str:
@@ -214,6 +222,7 @@ class Schedule:
         """Gets in line for a slot of a host, also of one that is held."""
         host = self._host(name)
         turn = Turn(host)
+        self._turns += 1
         host.turns.append(turn)
         self._offer(host)
         return turn
@@ -233,14 +242,25 @@ class Schedule:
         if ready_s > now_s:
             return ready_s - now_s
         host.turns.popleft()
+        self._turns -= 1
         turn.start_s = max(self._pacer.next_start_s, now_s)
         self._start(host, now_s)
         return None
 
     def withdraw(self, turn: Turn) -> None:
         """Gives up waiting."""
+        self._turns -= 1
         turn.host.turns.remove(turn)
         self._offer(turn.host)
+
+    def put_off_s(self, name: str, now_s: float) -> float:
+        """How long from now a turn is better asked for; 0: now. Who waits in line keeps others from being fetched."""
+        host = self._hosts.get(name)
+        turns = 0 if host is None else len(host.turns)
+        rest_s = max(self._pacer.ready_s(name) - now_s, 0.0)
+        if turns < _TURNS_OF_A_HOST and self._turns < _TURNS and rest_s <= _LONGEST_IN_LINE_S:
+            return 0.0
+        return (turns + 1) * max(rest_s, _LEAST_PUT_OFF_S)
 
     def _host(self, name: str) -> _Host:
         host = self._hosts.get(name)

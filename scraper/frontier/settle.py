@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from scraper.model import Outcome, Request, Skip, State
+from scraper.model import Failure, Outcome, Request, Skip, State
 
 
 def is_elsewhere(outcome: Outcome) -> bool:
     """Whether a page was reached behind a redirect, by a request that its URL identifies."""
     request = outcome.lease.request
     return outcome.final_url not in (None, request.url) and request.method == "GET" and request.dedup_key is None
+
+
+def is_put_off(outcome: Outcome) -> bool:
+    """Whether a request comes again without having used up an attempt."""
+    return isinstance(outcome.end, Failure) and not outcome.end.is_attempt
 
 
 def duplicate(outcome: Outcome) -> Outcome:

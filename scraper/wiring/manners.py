@@ -6,6 +6,7 @@ from scraper import urls
 from scraper.frontier.pace import Pacer
 from scraper.model import Failure, Lease, Skip
 from scraper.traps import Traps
+from scraper.wiring.detours import Detours
 from scraper.wiring.site_rules import SiteRules
 
 
@@ -16,12 +17,14 @@ class Manners:
         pacer: knows which hosts are out of reach.
         rules: of the sites; None: they are not asked.
         traps: knows what is endless.
+        detours: knows what leads to hosts that are busy.
     """
 
-    def __init__(self, pacer: Pacer, rules: SiteRules | None, traps: Traps) -> None:
+    def __init__(self, pacer: Pacer, rules: SiteRules | None, traps: Traps, detours: Detours) -> None:
         self._pacer = pacer
         self._rules = rules
         self._traps = traps
+        self._detours = detours
 
     def is_known(self, url: str) -> bool:
         """Whether the verdict can be told; otherwise `learn` comes first."""
@@ -38,6 +41,8 @@ class Manners:
         """Why a lease is not fetched; None if it is. To be asked once for each."""
         url = lease.request.url
         end = self._of_site(url)
+        if end is None and self._detours.knows(url):
+            return self._detours.put_off(url)
         return self._traps.verdict(url, lease.depth) if end is None and lease.attempt == 1 else end
 
     def verdict_on_hop(self, url: str) -> Skip | Failure | None:

@@ -12,6 +12,7 @@ from scraper.fetch import AioFetcher, Fetcher
 from scraper.frontier import Frontier
 from scraper.frontier.protocol import Answer
 from scraper.model import Failure, Lease, Request, Skip, Stage
+from scraper.wiring.detours import Detours
 
 # What RFC 9309, 2.3.1.2, asks for with a robots.txt.
 _ERRAND_HOPS = 5
@@ -31,6 +32,7 @@ class _Visit:
 
     Args:
         host: whose slot it holds; None while it is between two hosts.
+        last_host: where it was last.
         lease: whose own slot that is; None if it was taken by a turn.
         is_errand: it is no request of the crawl.
         hops: redirects so far.
@@ -38,6 +40,7 @@ class _Visit:
     """
 
     host: str | None
+    last_host: str | None
     lease: Lease | None
     is_errand: bool
     hops: int = 0
@@ -54,19 +57,24 @@ class Visits:
         frontier: gives the turns.
         fetcher: makes the attempts.
         admit: asked for every redirect of a lease.
+        detours: asked for every redirect of a lease to another host.
         changed: called when more of a host's queue may have become free to lease, except at the end of `fetch`.
     """
 
-    def __init__(self, frontier: Frontier, fetcher: Fetcher, admit: Admit, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, frontier: Frontier, fetcher: Fetcher, admit: Admit, detours: Detours, changed: Callable[[], None]
+    ) -> None:
         self._frontier = frontier
         self._fetcher = fetcher
         self._admit = admit
+        self._detours = detours
         self._changed = changed
         self._now_s = asyncio.get_running_loop().time
 
     async def fetch(self, lease: Lease) -> Answer:
         """Makes one attempt at a lease, and gives back every slot on its way, the lease's own first."""
-        visit = _Visit(urls.host_port(lease.request.url), lease, is_errand=False)
+        host = urls.host_port(lease.request.url)
+        visit = _Visit(host, host, lease, is_errand=False)
         _visit.set(visit)
         answer = await self._fetcher.fetch(lease.request)
         self._leave(visit, answer)
@@ -74,7 +82,7 @@ class Visits:
 
     async def run_errand(self, request: Request, max_body_bytes: int) -> Answer:
         """Fetches something that is no request of the crawl. Neither its scope nor its rules are asked."""
-        visit = _Visit(None, None, is_errand=True)
+        visit = _Visit(None, None, None, is_errand=True)
         outer = _visit.set(visit)
         try:
             await self._enter(visit, request.url)
@@ -92,13 +100,10 @@ class Visits:
     async def hop(self, request: Request, url: str) -> Skip | Failure | None:
         visit = _visit.get()
         visit.hops += 1
-        if visit.is_errand:
-            if visit.hops > _ERRAND_HOPS:
-                return Skip("too_many_redirects", f"more than {_ERRAND_HOPS} redirects")
-        elif (refusal := await self._admit(request, url)) is not None:
-            return refusal
-        await self._enter(visit, url)
-        return None
+        refusal = _refusal_of_errand(visit) if visit.is_errand else await self._refusal(visit, request, url)
+        if refusal is None:
+            await self._enter(visit, url)
+        return refusal
 
     async def again(self, url: str) -> None:
         await self._enter(_visit.get(), url)
@@ -110,13 +115,20 @@ class Visits:
     def replayed(self, url: str) -> None:  # noqa: ARG002  it is where the visit is
         _visit.get().is_replayed = True
 
+    async def _refusal(self, visit: _Visit, request: Request, url: str) -> Skip | Failure | None:
+        refusal = await self._admit(request, url)
+        host = urls.host_port(url)
+        if refusal is None and host != visit.last_host:
+            return self._detours.to(request.url, host)
+        return refusal
+
     async def _enter(self, visit: _Visit, url: str) -> None:
         host = urls.host_port(url)
         try:
             await self._frontier.turn(host)
         finally:
             self._changed()  # turns hold up the queue
-        visit.host = host
+        visit.host = visit.last_host = host
 
     def _leave(self, visit: _Visit, answer: Answer | None) -> None:
         host, visit.host = visit.host, None
@@ -129,3 +141,9 @@ class Visits:
         else:
             lease, visit.lease = visit.lease, None
             self._frontier.fetched(lease, answer, self._now_s())
+
+
+def _refusal_of_errand(visit: _Visit) -> Skip | None:
+    if visit.hops <= _ERRAND_HOPS:
+        return None
+    return Skip("too_many_redirects", f"more than {_ERRAND_HOPS} redirects")

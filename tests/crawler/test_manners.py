@@ -444,3 +444,31 @@ async def test_seeds_of_strangers_name_no_private_address() -> None:
         stats, _ = await crawl(sites, fetch=sites.fetch_options(addresses=AddressOptions(trust_seeds=False)))
     assert stats.failures == {"private_address": 1}
     assert sites.log == []
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+async def test_redirects_to_a_slow_host_hold_up_no_other(tmp_path: Path, keeps: bool) -> None:
+    """They wait for it in the frontier, use up no attempt, and ask for their redirect once more at most."""
+    names = [str(n) for n in range(12)]
+    slow = {"/robots.txt": robots("User-agent: *", "Crawl-delay: 0.1"), **{f"/{name}": page() for name in names}}
+    async with Sites({SHOP: {}, OTHER: slow, "third.test": {}}) as sites:
+        moved = {f"/{name}": redirect(sites.url(OTHER, f"/{name}")) for name in names}
+        sites._sites[SHOP].update({"/": page(*moved), **moved})  # type: ignore[attr-defined]
+        others = [f"/{n}" for n in range(60)]
+        sites._sites["third.test"].update({"/": page(*others), **dict.fromkeys(others, page())})  # type: ignore[attr-defined]
+        stats, _ = await crawl(
+            sites,
+            sites.url(SHOP),
+            sites.url("third.test"),
+            pace=PaceOptions(concurrency=8, backoff_s=0.001, max_backoff_s=0.001, max_retry_after_s=0.3),
+            limits=LimitOptions(scope="any"),
+            fetch=sites.fetch_options(addresses=private()),
+            state=tmp_path / "crawl.state" if keeps else None,
+        )
+    assert (stats.done, stats.failed, stats.skipped) == (2 + 60 + 12, 0, 0)
+    assert stats.retries == 0
+    assert sorted(sites.asked(OTHER)) == sorted(["/robots.txt", *(f"/{name}" for name in names)])
+    assert min(gaps_s([entry for entry in sites.log if entry.host == OTHER])) >= 0.1
+    last_of_third = max(entry.start_s for entry in sites.log if entry.host == "third.test")
+    before = [entry for entry in sites.log if entry.host == OTHER and entry.start_s < last_of_third]
+    assert len(before) < len(names)
