@@ -134,6 +134,8 @@ class DurableFrontier:
         self._include(opened.scope)
         self._clock_start_s = max(time.time(), opened.clock_s) - time.monotonic()
         self._take_rests(opened.rests)
+        if opened.counts["state", "seen"]:
+            self._pacer.resume(asyncio.get_running_loop().time())
         places = {url for url, is_seed in opened.scope if is_seed}  # a million seeds need not be asked for again
         await self.add([seed for seed, url in zip(seeds, starts, strict=True) if not (seed.is_plain and url in places)])
         self._due_s = self._clock_s()  # looks at once for requests whose time has come meanwhile

@@ -603,6 +603,11 @@ class Pacer:
         refusals.rest_until_s = max(refusals.rest_until_s, until_s)
         self._rest_if_idle(host, record)
 
+    def resume(self, now_s: float) -> None:
+        """An earlier run may have asked any host a moment ago: nothing starts before the user's delay is over."""
+        if self._pace.delay_s > 0:
+            self._next_start_s = max(self._next_start_s, now_s + self._pace.delay_s)
+
     def take_rests(self) -> dict[str, float]:
         """Hosts whose longer rests changed since the last call, with the time they end."""
         rests, self._rests = self._rests, {}

@@ -472,3 +472,14 @@ async def test_redirects_to_a_slow_host_hold_up_no_other(tmp_path: Path, keeps: 
     last_of_third = max(entry.start_s for entry in sites.log if entry.host == "third.test")
     before = [entry for entry in sites.log if entry.host == OTHER and entry.start_s < last_of_third]
     assert len(before) < len(names)
+
+
+async def test_a_run_that_goes_on_keeps_to_the_delay_from_its_start(tmp_path: Path) -> None:
+    pages = {"/": page("/a"), "/a": page()}
+    async with Sites({SHOP: pages}) as sites:
+        pace = PaceOptions(delay_s=0.1, robots=False)
+        state = tmp_path / "crawl.state"
+        await crawl(sites, pace=pace, limits=LimitOptions(max_pages=1), state=state)
+        await crawl(sites, pace=pace, state=state)
+    assert sites.asked(SHOP) == ["/", "/a"]
+    assert min(gaps_s(sites.log)) >= 0.1
