@@ -22,6 +22,7 @@ import psutil
 
 from scraper.cli.running import run
 from scraper.frontier.durable import DurableFrontier
+from scraper.frontier.pace import Pacer
 from scraper.frontier.retry import RetryPolicy
 from scraper.model import Delivery, Lease, Outcome, Request, State
 from scraper.options import PaceOptions, StateOptions
@@ -79,7 +80,7 @@ class Grower:
             about={"handler": "none"},
             outputs=[],
             scope=Scope("any"),
-            per_host=8,
+            pacer=Pacer(PaceOptions()),
             retry=RetryPolicy(PaceOptions()),
             in_flight=PAGES,
         )
@@ -92,7 +93,7 @@ class Grower:
         """So many as a commit has, or as there are."""
         found: list[Lease] = []
         while len(found) < PAGES and (lease := self.frontier.lease(time.monotonic())) is not None:
-            self.frontier.fetched(lease)
+            self.frontier.fetched(lease, None, time.monotonic())
             found.append(lease)
         assert found, "something waits in the file at all times"
         return found

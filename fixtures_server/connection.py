@@ -115,6 +115,10 @@ class Connection(asyncio.Protocol):
         await asyncio.sleep(0)
         await self._is_writable.wait()
 
+    @property
+    def is_asked_again(self) -> bool:
+        return bool(self._buffer)
+
     def reset(self) -> None:
         # Closing with a linger time of zero sends RST (socket(7), SO_LINGER).
         sock: socket.socket = self._transport.get_extra_info("socket")

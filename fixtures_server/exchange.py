@@ -28,6 +28,9 @@ class Channel(Protocol):
 
     def reset(self) -> None: ...
 
+    @property
+    def is_asked_again(self) -> bool: ...
+
 
 class Exchange:
     """One request and its answer. A handler is a coroutine function that takes an exchange.
@@ -71,6 +74,11 @@ class Exchange:
         record.hand_over()
         self._channel.write(data)
         await self._channel.drain()
+
+    @property
+    def is_asked_again(self) -> bool:
+        """Whether the client has sent something since, which is most likely its next request."""
+        return self._channel.is_asked_again
 
     async def pause(self, seconds: float) -> None:
         """Let time pass."""

@@ -9,8 +9,8 @@ from abc import ABC, abstractmethod
 from html import escape
 from typing import TYPE_CHECKING
 
+from fixtures_server import gallery
 from fixtures_server.access_log import CONTROL_PREFIX, AccessLog
-from fixtures_server.behaviours import BEHAVIOURS
 from fixtures_server.connection import Connection
 from fixtures_server.content import latency_s
 from fixtures_server.exchange import HTML_HEADERS, Counts
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fixtures_server.reply import Reply
     from fixtures_server.request import Request
 
-FAULTS_PREFIX = "/faults/"
+FAULTS_PREFIX = gallery.FAULTS_PREFIX
 _RESERVED = (FAULTS_PREFIX.encode(), CONTROL_PREFIX.encode())
 
 # Answers are kept until they fill this, then the others are made anew each time: a crawl asks for every page once, so
@@ -161,7 +161,7 @@ class Server(Listener):
         if path in ("/echo", "/echo.json"):
             return _echo
         if path == FAULTS_PREFIX.rstrip("/") or path.startswith(FAULTS_PREFIX):
-            return fault_handler(path) or not_found
+            return gallery.fault_handler(path) or not_found
         return self._page
 
     def _reply(self, path: str, resource: Resource, *, gzip: bool) -> Reply:
@@ -194,29 +194,9 @@ class Server(Listener):
             await exchange.send(head if request.method == "HEAD" else head + ready.data[ready.head_bytes :])
 
 
-def fault_handler(path: str) -> Handler | None:
-    """What answers below `/faults/`, or None where nothing does."""
-    if path in (FAULTS_PREFIX, FAULTS_PREFIX.rstrip("/")):
-        return _faults
-    behaviour = BEHAVIOURS.get(path.removeprefix(FAULTS_PREFIX))
-    return behaviour.run if behaviour is not None else None
-
-
 async def not_found(exchange: Exchange) -> None:
     """There is no such page."""
     await exchange.respond(small_page("404", "<p>There is no such page.</p>\n"), status=404)
-
-
-async def _faults(exchange: Exchange) -> None:
-    if not exchange.request.path.endswith("/"):
-        await exchange.respond(b"", status=301, headers=(("Location", FAULTS_PREFIX),))
-        return
-    items = []
-    for behaviour in BEHAVIOURS.values():
-        addresses = [f"{behaviour.name}?{query}" if query else behaviour.name for query in behaviour.examples]
-        links = " ".join(f'<a href="{escape(address)}">{escape(address)}</a>' for address in addresses)
-        items.append(f'<dt id="{behaviour.name}">{links}</dt><dd>{escape(behaviour.summary)}</dd>\n')
-    await exchange.respond(small_page("Faults", f"<dl>\n{''.join(items)}</dl>\n"))
 
 
 async def _echo(exchange: Exchange) -> None:

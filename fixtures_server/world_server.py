@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from fixtures_server.access_log import CONTROL_PREFIX
 from fixtures_server.content import latency_s, number_from
+from fixtures_server.gallery import FAULTS_PREFIX, fault_handler
 from fixtures_server.judge import ROBOTS_PATH
 from fixtures_server.reply import small_page
-from fixtures_server.server import FAULTS_PREFIX, Listener, fault_handler, not_found
+from fixtures_server.server import Listener, not_found
 from fixtures_server.world import COUNTED_DEPTH, CUT_ANSWER, MOVED_ROBOTS_PATH, Host, HostKind, RobotsAnswer, World
 
 if TYPE_CHECKING:

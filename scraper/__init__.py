@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scraper.crawler import Crawler as Crawler
+    from scraper.errors import CacheRefused as CacheRefused
     from scraper.errors import FunctionFailed as FunctionFailed
     from scraper.errors import HandlerNotImportable as HandlerNotImportable
     from scraper.errors import InterpretersUnsupported as InterpretersUnsupported
@@ -46,12 +47,16 @@ if TYPE_CHECKING:
     from scraper.offload import Result as Result
     from scraper.offload.probe.values import ProbeReport as ProbeReport
     from scraper.options import AddressOptions as AddressOptions
+    from scraper.options import CacheOptions as CacheOptions
     from scraper.options import FetchOptions as FetchOptions
     from scraper.options import LimitOptions as LimitOptions
     from scraper.options import OffloadOptions as OffloadOptions
+    from scraper.options import OriginOptions as OriginOptions
     from scraper.options import PaceOptions as PaceOptions
     from scraper.options import Resolve as Resolve
     from scraper.options import StateOptions as StateOptions
+    from scraper.options import TrapOptions as TrapOptions
+    from scraper.options import UrlOptions as UrlOptions
     from scraper.parse.outline import outline as outline
     from scraper.parse.page import Page as Page
     from scraper.probing import probe as probe
@@ -69,6 +74,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "scraper.crawler": ["Crawler"],
     "scraper.errors": [
+        "CacheRefused",
         "FunctionFailed",
         "HandlerNotImportable",
         "InterpretersUnsupported",
@@ -98,12 +104,16 @@ _HOMES = {
     "scraper.offload": ["OffloadPool", "Result"],
     "scraper.options": [
         "AddressOptions",
+        "CacheOptions",
         "FetchOptions",
         "LimitOptions",
         "OffloadOptions",
+        "OriginOptions",
         "PaceOptions",
         "Resolve",
         "StateOptions",
+        "TrapOptions",
+        "UrlOptions",
     ],
     "scraper.parse.outline": ["outline"],
     "scraper.parse.page": ["Page"],

@@ -97,6 +97,10 @@ class AddressRules:
         """Whether a host, or the address that it led to, is on the deny list."""
         return self._denied.has(host, address)
 
+    def denies_host(self, host: str) -> bool:
+        """Whether a host is on the deny list by its name, wherever it leads."""
+        return self._denied.has_host(host)
+
     def allows(self, host: str, address: str) -> bool:
         """Whether the address is public, or the host or the address on the allow list."""
         return self._allows_all or is_public(address) or self._allowed.has(host, address)
@@ -112,8 +116,11 @@ class _Places:
             except ValueError:
                 self._hosts.add(_host(name, entry))
 
+    def has_host(self, host: str) -> bool:
+        return bool(self._hosts) and host.removesuffix(".") in self._hosts
+
     def has(self, host: str, address: str) -> bool:
-        if self._hosts and host.removesuffix(".") in self._hosts:
+        if self.has_host(host):
             return True
         return bool(self._networks) and any(form in network for form in _forms(address) for network in self._networks)
 

@@ -12,10 +12,12 @@ import time
 from collections.abc import AsyncIterable, Callable, Sequence
 from typing import Literal, NamedTuple, Protocol
 
+from scraper import urls
 from scraper.errors import NotRunning, StateInDoubt
 from scraper.model import Delivery, Extraction, Failure, Lease, Outcome, Request, Response, Skip, Stage, State
 from scraper.options import LimitOptions, PaceOptions
 from scraper.steps import Steps
+from scraper.url_form import UrlForm
 
 # A request that crawlers died with so often fails and is not fetched: the last time it was the only suspect.
 _TOO_MANY_CRASHES = 3
@@ -54,7 +56,10 @@ class CrawlFrontier(Protocol):
 
     async def add(self, requests: Sequence[Request], *, are_seeds: bool = True) -> None: ...
     def lease(self, now_s: float) -> Lease | None: ...
-    def fetched(self, lease: Lease) -> None: ...
+    def fetched(self, lease: Lease, answer: Response | Failure | Skip | None, now_s: float) -> None: ...
+    def hand_back(self, lease: Lease, now_s: float) -> None: ...
+    def hold(self, host: str) -> None: ...
+    def release(self, host: str) -> None: ...
     def next_ready_s(self) -> float | None: ...
     async def attend(self, changed: Callable[[], None]) -> None: ...
     async def settle(self, outcomes: Sequence[Outcome], now_s: float) -> list[Outcome]: ...
@@ -63,9 +68,23 @@ class CrawlFrontier(Protocol):
 
 
 class CrawlFetcher(Protocol):
-    """What a crawl needs of a fetcher; see `scraper.fetch.Fetcher`."""
+    """How leases are fetched."""
 
-    async def fetch(self, request: Request) -> Response | Failure | Skip: ...
+    async def fetch(self, lease: Lease) -> Response | Failure | Skip:
+        """One attempt; gives the lease's slot back to the frontier."""
+
+
+class CrawlManners(Protocol):
+    """What is asked before a URL is fetched."""
+
+    def is_known(self, url: str) -> bool:
+        """Whether `verdict` can tell."""
+
+    async def learn(self, url: str) -> None:
+        """Tries once to find out what `verdict` needs for a URL and its site; in vain if the site is to rest first."""
+
+    def verdict(self, lease: Lease) -> Skip | Failure | None:
+        """Why a lease is not fetched; None if it is. To be asked once for each."""
 
 
 class Parsed(NamedTuple):
@@ -124,6 +143,8 @@ class Crawl:
 
     Args:
         frontier, fetcher, parsing, output, recorder: the stages.
+        manners: what may be fetched.
+        form: how URLs that pages give are rewritten; None: not at all.
         pace: how many requests may be under way.
         limits: where to stop.
         on_sample: called four times a second on the event loop.
@@ -134,6 +155,8 @@ class Crawl:
         *,
         frontier: CrawlFrontier,
         fetcher: CrawlFetcher,
+        manners: CrawlManners,
+        form: UrlForm | None,
         parsing: Parsing,
         output: Output,
         recorder: CrawlRecorder,
@@ -143,6 +166,8 @@ class Crawl:
     ) -> None:
         self._frontier = frontier
         self._fetcher = fetcher
+        self._manners = manners
+        self._form = form
         self._parsing = parsing
         self._output = output
         self._recorder = recorder
@@ -153,6 +178,8 @@ class Crawl:
         self._now_s = asyncio.get_running_loop().time
         self._fetching = 0
         self._fetches: set[asyncio.Task[None]] = set()
+        self._asking = 0
+        self._learning: set[asyncio.Task[None]] = set()
         self._backlog_pages = 0
         self._backlog_bytes = 0
         self._ended: list[Outcome] = []
@@ -197,7 +224,7 @@ class Crawl:
     @property
     def waits_for(self) -> Literal["answers", "hosts", "links", "room", "nothing"]:
         """Why no further page is fetched at this moment; see `scraper.metrics.usage.WaitsFor`."""
-        if self._fetching >= self._pace.concurrency:
+        if self._fetching + self._asking >= self._pace.concurrency:
             return "answers"
         in_flight = self.in_flight
         if in_flight >= self._most_in_flight or self._backlog_bytes >= _BACKLOG_BYTES:
@@ -213,7 +240,7 @@ class Crawl:
             self._changed.set()
             self._grace_timer = asyncio.get_running_loop().call_later(_GRACE_S, self._give_up_waiting)
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """Others may have committed, or there may be more to lease."""
         self._committed.set()
         self._changed.set()
@@ -263,10 +290,10 @@ class Crawl:
                 seeding = group.create_task(self._seed(seeds, listed))
                 sampling = group.create_task(self._sample())
                 committing = group.create_task(self._commit_loop())
-                attending = group.create_task(self._frontier.attend(self._look))
+                attending = group.create_task(self._frontier.attend(self.look))
                 await self._dispatch(group)
                 self._has_ended = True
-                for task in (seeding, sampling, committing, attending, *self._fetches):
+                for task in (seeding, sampling, committing, attending, *self._fetches, *self._learning):
                     task.cancel()
         except BaseExceptionGroup as errors:
             raise _first(errors) from errors
@@ -314,8 +341,8 @@ class Crawl:
             self._changed.clear()
             if self._broken is not None:
                 raise self._broken
-            while (lease := self._lease()) is not None:
-                fetch = group.create_task(self._fetch(lease))
+            while (lease := self._lease(group)) is not None:
+                fetch = group.create_task(self._fetch(lease, group))
                 self._fetches.add(fetch)
                 fetch.add_done_callback(self._fetches.discard)
             if self._is_over():
@@ -331,18 +358,46 @@ class Crawl:
                 if alarm is not None:
                     alarm.cancel()
 
-    def _lease(self) -> Lease | None:
-        """Takes a lease and a slot to fetch in, if both are to be had."""
-        if not self._may_lease():
-            return None
-        lease = self._frontier.lease(self._now_s())
-        self._is_starved = lease is None
-        if lease is not None:
-            self._fetching += 1
-        return lease
+    def _lease(self, group: asyncio.TaskGroup) -> Lease | None:
+        """Takes a lease that may be fetched, and a slot to fetch in, if both are to be had."""
+        while self._may_lease():
+            now_s = self._now_s()
+            lease = self._frontier.lease(now_s)
+            self._is_starved = lease is None
+            if lease is None:
+                return None
+            url = lease.request.url
+            if not self._manners.is_known(url):
+                self._frontier.hand_back(lease, now_s)
+                self._learn(url, group)
+                continue
+            end = self._manners.verdict(lease) if lease.crashes < _TOO_MANY_CRASHES else _crash_loop(lease)
+            if end is None:
+                self._fetching += 1
+                return lease
+            self._frontier.fetched(lease, None, now_s)
+            self._end(Outcome(lease, State.SKIPPED if isinstance(end, Skip) else State.FAILED, end))
+        return None
+
+    def _learn(self, url: str, group: asyncio.TaskGroup) -> None:
+        """Finds out what has to be known of a site, as one of the requests that may be under way. Nothing of the site
+        is leased meanwhile.
+        """
+        host = urls.host_port(url)
+        self._frontier.hold(host)
+        self._asking += 1
+        learning = group.create_task(self._learn_then_release(url, host))
+        self._learning.add(learning)
+        learning.add_done_callback(self._learning.discard)
+
+    async def _learn_then_release(self, url: str, host: str) -> None:
+        await self._manners.learn(url)
+        self._asking -= 1
+        self._frontier.release(host)
+        self._changed.set()
 
     def _may_lease(self) -> bool:
-        if self._fetching >= self._pace.concurrency or self.stopped is not None:
+        if self._fetching + self._asking >= self._pace.concurrency or self.stopped is not None:
             return False
         # Every request that is under way will need room in the backlog, so it counts here too.
         in_flight = self.in_flight
@@ -361,26 +416,21 @@ class Crawl:
             return True
         return not self._is_seeding and not self._adding and not self._frontier.statistics().waiting
 
-    async def _fetch(self, first: Lease) -> None:
+    async def _fetch(self, first: Lease, group: asyncio.TaskGroup) -> None:
         """Fetches one request after another, as long as there are some: a task of its own for each costs more."""
         lease: Lease | None = first
         while lease is not None:
             started_s = time.perf_counter()
-            result: Response | Failure | Skip
-            if lease.crashes < _TOO_MANY_CRASHES:
-                result = await self._fetcher.fetch(lease.request)
-                self._recorder.fetched(time.perf_counter() - started_s)
-            else:
-                result = _crash_loop(lease)
+            result = await self._fetcher.fetch(lease)
+            self._recorder.fetched(time.perf_counter() - started_s)
             self._fetching -= 1
-            self._frontier.fetched(lease)
             if isinstance(result, Response):
                 self._parse(lease, result)
             elif isinstance(result, Failure):
                 self._end(Outcome(lease, State.FAILED, result, latency_s=result.latency_s))
             else:
                 self._end(Outcome(lease, State.SKIPPED, result))
-            lease = self._lease()
+            lease = self._lease(group)
         self._changed.set()
 
     def _parse(self, lease: Lease, response: Response) -> None:
@@ -420,7 +470,7 @@ class Crawl:
                 found.dropped,
                 response.wire_bytes,
             )
-        self._end(outcome)
+        self._end(outcome if self._form is None else self._form.of_outcome(outcome))
         if not self._changed.is_set():
             self._changed.set()
 

@@ -15,12 +15,15 @@ from typing import Any, Self, cast
 from scraper import urls
 from scraper.crawl import Crawl
 from scraper.errors import HandlerNotImportable, InvalidOption, NotRunning, StateInDoubt, UsageError, WorkerStartFailed
-from scraper.fetch import AioFetcher, Fetcher
+from scraper.fetch import AioFetcher, Fetcher, Gate, OpenGate
 from scraper.frontier import Frontier, MemoryFrontier
+from scraper.frontier.pace import Pacer
+from scraper.frontier.protocol import Answer
 from scraper.frontier.retry import RetryPolicy
+from scraper.frontier.settle import with_url
 from scraper.handlers import import_under_way, name_of
 from scraper.metrics import LagMeter, LagStatistics, LiveVerdict, Load, Recorder, Snapshot, Statistics, Usage, judge
-from scraper.model import Delivery, Item, Request, Skip, Stage
+from scraper.model import CacheCounts, Delivery, Failure, Item, Request, Skip, Stage
 from scraper.offload import OffloadPool
 from scraper.options import (
     PARSERS,
@@ -31,19 +34,29 @@ from scraper.options import (
     PaceOptions,
     ParserName,
     StateOptions,
+    TrapOptions,
+    UrlOptions,
     available_cpus,
     check_choice,
 )
+from scraper.robots import product_token
 from scraper.sinks import Sink
+from scraper.traps import Traps
+from scraper.url_form import url_form
 from scraper.urls import Scope
+from scraper.wiring.beside import Beside
+from scraper.wiring.manners import Manners
 from scraper.wiring.output import ItemChannel, Output
 from scraper.wiring.parsing import Parsing
+from scraper.wiring.site_rules import SiteRules
+from scraper.wiring.visits import Visits
 
 _log = logging.getLogger("scraper")
 
 Seed = str | Request
 Seeds = Seed | Iterable[Seed] | AsyncIterable[Seed]
 
+_TRAPS = TrapOptions()
 _OUTLINE = "scraper.parse.outline:outline"
 
 
@@ -69,6 +82,8 @@ class Crawler:
         fetch: options, or a fetcher of your own, such as `MockFetcher` in tests.
         pace: how many requests may be under way, and how often one is tried.
         limits: where a crawl ends.
+        urls: how URLs are rewritten before they are compared and fetched.
+        traps: which links are taken to be endless; None: none are.
         state: a file that keeps the crawl, or its options. A crawl that was killed, or stopped, goes on where it was
             when it is run again with the same file; without one, a crawl lives and dies with its process.
 
@@ -87,6 +102,8 @@ class Crawler:
         fetch: FetchOptions | Fetcher | None = None,
         pace: PaceOptions | None = None,
         limits: LimitOptions | None = None,
+        urls: UrlOptions | None = None,
+        traps: TrapOptions | None = _TRAPS,
         state: StateOptions | str | PathLike[str] | None = None,
     ) -> None:
         check_choice("parser", parser, PARSERS)
@@ -95,7 +112,12 @@ class Crawler:
         self._offload = _offload(offload, executor, workers)
         self._fetch = fetch
         self._pace = pace or PaceOptions()
+        if isinstance(fetch, FetchOptions) and fetch.cache is not None and fetch.cache.mode == "only":
+            # No site is asked, so there is none to be polite to.
+            self._pace = replace(self._pace, delay_s=0.0, rate_per_s=None, robots=False)
         self._limits = limits or LimitOptions()
+        self._url_options = urls or UrlOptions()
+        self._traps = traps
         self._state = StateOptions(path=state) if isinstance(state, str | PathLike) else state
         self._stack = AsyncExitStack()
         self._pool: OffloadPool | None = None
@@ -125,7 +147,8 @@ class Crawler:
             if fetcher is None or isinstance(fetcher, FetchOptions):
                 options = fetcher or FetchOptions()
                 connections = self._pace.concurrency
-                fetcher = await stack.enter_async_context(AioFetcher(options, self._gate, connections, self._is_named))
+                gate = _CurrentGate(lambda: self._run)
+                fetcher = await stack.enter_async_context(AioFetcher(options, gate, connections, self._is_named))
             stack.push_async_callback(self._end_streams)
             self._pool, self._fetcher = pool, fetcher
             self._stack = stack.pop_all()
@@ -148,7 +171,8 @@ class Crawler:
         """Crawls from the seeds to the end, and gives the items to the sinks.
 
         Args:
-            seeds: URLs, requests, or iterables of them; an async one is read while the crawl runs.
+            seeds: URLs, requests, or iterables of them; an async one is read while the crawl runs. User and password
+                in a URL go with every request to its origin, and are kept in memory alone.
             sinks: where items go: sinks, which are opened and closed here, or paths, whose suffix says the format.
             failures: gets one record for each failed page: url, stage, reason, detail, attempts. Without it, their
                 number and the first of them are logged.
@@ -172,7 +196,8 @@ class Crawler:
         self._is_crawling = True
         try:
             first, later = _split(seeds, may_be_none=self._state is not None)
-            parsing = Parsing(self._pool, self._parser, self._handler)
+            token = self._product_token() if self._limits.respect_nofollow else None
+            parsing = Parsing(self._pool, self._parser, self._handler, token)
             output = Output(sinks, failures, self._state)
             self._run = run = _Run(
                 parsing=parsing,
@@ -180,7 +205,10 @@ class Crawler:
                 output=output,
                 pace=self._pace,
                 limits=self._limits,
+                url_options=self._url_options,
+                traps=Traps(self._traps, max_pages_per_host=self._limits.max_pages_per_host),
                 state=self._state,
+                agent=self._product_token() if self._heeds_robots() else None,
                 on_snapshot=on_snapshot,
             )
             try:
@@ -236,12 +264,20 @@ class Crawler:
         """
         if self._run is None or not self._is_crawling:
             raise NotRunning("no crawl is running to add to")
-        await self._run.crawl.add([_request(seed) for seed in requests])
+        await self._run.add([_request(seed) for seed in requests])
 
     def stop(self, reason: str = "stopped") -> None:
         """Ends the crawl that runs in good order: what is in flight is finished, nothing more is started."""
         if self._run is not None and self._is_crawling:
             self._run.crawl.stop(reason)
+
+    @property
+    def beside(self) -> Fetcher:
+        """Fetches what is not a request of the crawl that runs, at the pace of its hosts.
+
+        await crawler.run(url, listed=scraper.sitemaps(url, fetch=crawler.beside))
+        """
+        return Beside(lambda: self._run if self._is_crawling else None)
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -253,11 +289,42 @@ class Crawler:
         """Numbers of the crawl that runs or ran last, also when it ended with an error; None before the first."""
         return self._run.statistics() if self._run is not None else None
 
-    def _gate(self, request: Request, hop_url: str) -> Skip | None:
-        return self._run.admit_hop(request, hop_url) if self._run is not None else None
+    def _heeds_robots(self) -> bool:
+        if self._pace.robots is not None:
+            return self._pace.robots
+        return self._fetch is None or isinstance(self._fetch, FetchOptions)
+
+    def _product_token(self) -> str:
+        """The name by which sites speak to this crawler; empty where nobody knows under which it goes."""
+        options = FetchOptions() if self._fetch is None else self._fetch
+        return product_token(options.user_agent) if isinstance(options, FetchOptions) else ""
 
     def _is_named(self, host_port: str) -> bool:
         return self._run is not None and self._run.is_named(host_port)
+
+
+class _CurrentGate:
+    """The gate of whatever crawl is running; the fetcher outlives it."""
+
+    def __init__(self, run: Callable[[], _Run | None]) -> None:
+        self._run = run
+
+    @property
+    def _gate(self) -> Gate:
+        run = self._run()
+        return OpenGate() if run is None else run.visits
+
+    async def hop(self, request: Request, url: str) -> Skip | Failure | None:
+        return await self._gate.hop(request, url)
+
+    async def again(self, url: str) -> None:
+        await self._gate.again(url)
+
+    def left(self, url: str) -> None:
+        self._gate.left(url)
+
+    def replayed(self, url: str) -> None:
+        self._gate.replayed(url)
 
 
 class _Run:
@@ -271,21 +338,36 @@ class _Run:
         output: Output,
         pace: PaceOptions,
         limits: LimitOptions,
+        url_options: UrlOptions,
+        traps: Traps,
         state: StateOptions | None,
+        agent: str | None,
         on_snapshot: Callable[[Snapshot], None] | None,
     ) -> None:
         self._parsing = parsing
+        self._fetcher = fetcher
+        self._cached_before = _cache_counts(fetcher)
         self._output = output
         self._on_snapshot = on_snapshot
         self._pace = pace
         self._scope = Scope(limits.scope)
-        self._frontier = self._make_frontier(state, limits)
+        self._fetcher = fetcher
+        self._pacer = Pacer(pace)
+        self._limits = limits
+        self._frontier = self._make_frontier(state, limits, url_options)
+        self.visits = Visits(self._frontier, fetcher, self._admit_hop, self._look)
+        self._rules = self._make_rules(agent)
+        self._traps = traps
+        self._manners = Manners(self._pacer, self._rules, traps)
+        self._form = url_form(url_options)
         self._recorder = Recorder()
         self._lag = LagMeter(self._recorder.clock, self._on_tick)
         self._live = LiveVerdict()
         self.crawl = Crawl(
             frontier=self._frontier,
-            fetcher=fetcher,
+            fetcher=self.visits,
+            manners=self._manners,
+            form=self._form,
             parsing=parsing,
             output=output,
             recorder=self._recorder,
@@ -299,12 +381,10 @@ class _Run:
     def __repr__(self) -> str:
         return repr(self.crawl)
 
-    def _make_frontier(self, state: StateOptions | None, limits: LimitOptions) -> Frontier:
+    def _make_frontier(self, state: StateOptions | None, limits: LimitOptions, url_options: UrlOptions) -> Frontier:
         retry = RetryPolicy(self._pace)
         if state is None:
-            return MemoryFrontier(
-                scope=self._scope, per_host=self._pace.per_host, retry=retry, max_depth=limits.max_depth
-            )
+            return MemoryFrontier(scope=self._scope, pacer=self._pacer, retry=retry, max_depth=limits.max_depth)
         # 40 ms that only such a crawl needs, and file locks, which not every system has.
         from scraper.frontier.durable import DurableFrontier  # noqa: PLC0415
 
@@ -316,10 +396,11 @@ class _Run:
                 "scope": limits.scope,
                 "max-depth": depth,
                 "failures": self._output.failures_name,
+                "rewritten URLs": _in_words(url_options),
             },
             outputs=self._output.names,
             scope=self._scope,
-            per_host=self._pace.per_host,
+            pacer=self._pacer,
             retry=retry,
             in_flight=self._parsing.capacity_pages + self._pace.concurrency,
             max_depth=limits.max_depth,
@@ -330,7 +411,9 @@ class _Run:
     ) -> None:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._frontier.aclose)
-            await self._frontier.open(first)
+            await self._frontier.open([self._as_seed(request) for request in first])
+            if self._limits.max_pages_per_host is not None:
+                self._traps.restore(await self._frontier.pages_by_host())
             try:
                 await self._parsing.prepare()
                 stack.push_async_callback(self._output.close)
@@ -342,7 +425,7 @@ class _Run:
             self._recorder.start()
             self._lag.start()
             try:
-                await self.crawl.run(later, listed)
+                await self.crawl.run(self._as_seeds(later), self._in_form(listed))
                 if not self._frontier.statistics().waiting:
                     await self._commit(await self._output.finish())
                     await self._tidy_outputs(is_end=True)
@@ -354,6 +437,23 @@ class _Run:
                 self._sample()
                 self._final = self.statistics()
                 self._recorder.stop()
+
+    async def add(self, requests: Sequence[Request]) -> None:
+        await self.crawl.add([self._as_seed(request) for request in requests])
+
+    def _as_seed(self, request: Request) -> Request:
+        """A request of the user's as the crawl carries it: in its form, without a password, which the fetcher keeps."""
+        if "@" in request.url and isinstance(self._fetcher, AioFetcher):
+            request = with_url(request, self._fetcher.keep_credentials(urls.canonical(request.url)))
+        return request if self._form is None else self._form.of_request(request)
+
+    async def _as_seeds(self, requests: AsyncIterable[Request]) -> AsyncIterator[Request]:
+        async for request in requests:
+            yield self._as_seed(request)
+
+    async def _in_form(self, requests: AsyncIterable[Request]) -> AsyncIterator[Request]:
+        async for request in requests:
+            yield request if self._form is None else self._form.of_request(request)
 
     async def _tidy_outputs(self, *, is_end: bool) -> None:
         """Cuts what crawlers left that died: before the first page, and when others died beside this one."""
@@ -370,19 +470,46 @@ class _Run:
         """Whether the user named a host and port, which may then be at a private address."""
         return self._scope.is_named(host_port)
 
-    def admit_hop(self, request: Request, hop_url: str) -> Skip | None:
-        """Whether a redirect may be followed. A seed that moved to www, or from there, takes its scope along."""
-        if self._scope.admits(hop_url):
+    def _make_rules(self, agent: str | None) -> SiteRules | None:
+        if agent is None:
             return None
+        return SiteRules(
+            frontier=self._frontier,
+            pacer=self._pacer,
+            pace=self._pace,
+            agent=agent,
+            fetch=self.visits.run_errand,
+        )
+
+    async def run_errand(self, request: Request) -> Answer:
+        return await self.visits.run_errand(request)
+
+    async def robots_text(self, url: str) -> bytes | None:
+        return None if self._rules is None else await self._rules.text(url)
+
+    async def _admit_hop(self, request: Request, hop_url: str) -> Skip | Failure | None:
+        """Why a redirect is not followed; None if it is."""
+        if not self._is_in_scope(request, hop_url):
+            return Skip("out_of_scope", f"redirected to {urls.without_credentials(hop_url)}")
+        if not self._manners.is_known(hop_url):
+            await self._manners.learn(hop_url)
+        return self._manners.verdict_on_hop(hop_url)
+
+    def _is_in_scope(self, request: Request, hop_url: str) -> bool:
+        """Whether a redirect leads into scope. A seed that moved to www, or from there, takes its scope along."""
+        if self._scope.admits(hop_url):
+            return True
         has_moved = urls.host_port(request.url) != urls.host_port(hop_url) and urls.is_same_site(request.url, hop_url)
         if has_moved and self._scope.is_seed(request.url):
             self._frontier.widen(urls.origin(hop_url) + request.url.removeprefix(urls.origin(request.url)))
-            if self._scope.admits(hop_url):
-                return None
-        return Skip("out_of_scope", f"redirected to {urls.without_credentials(hop_url)}")
+            return self._scope.admits(hop_url)
+        return False
 
     def _on_tick(self, ticks: int, barred: int) -> None:
         self._recorder.looked(ticks, barred, self.crawl.waits_for, self.crawl.fetching)
+
+    def _look(self) -> None:
+        self.crawl.look()
 
     def _sample(self) -> None:
         counts = self._frontier.statistics()
@@ -438,6 +565,7 @@ class _Run:
             verdict=judge(self._load(recorder.steady())),
             series=recorder.series(),
             stopped=self.crawl.stopped,
+            cache=_cache_counts(self._fetcher, since=self._cached_before),
         )
 
     def _load(self, used: Usage) -> Load:
@@ -455,6 +583,18 @@ class _Run:
         )
 
 
+def _in_words(options: UrlOptions) -> str | None:
+    """How URLs are rewritten; None if they are not."""
+    flags = {
+        "sort-query": options.sort_query,
+        "drop-tracking": options.drop_tracking,
+        "drop-session-ids": options.drop_session_ids,
+    }
+    words = [name for name, is_set in flags.items() if is_set]
+    words += [f"drop-params {name}" for name in sorted(options.drop_parameters)]
+    return ", ".join(words) or None
+
+
 def _offload(
     offload: OffloadPool | OffloadOptions | None, executor: ExecutorName | None, workers: int | None
 ) -> OffloadPool | OffloadOptions:
@@ -468,6 +608,11 @@ def _offload(
     if executor is not None or workers is not None:
         raise InvalidOption("offload is a pool, which has its executor and its workers: leave out executor and workers")
     return offload
+
+
+def _cache_counts(fetcher: Fetcher, since: CacheCounts | None = None) -> CacheCounts | None:
+    counts = fetcher.cache_counts if isinstance(fetcher, AioFetcher) else None
+    return counts if counts is None or since is None else counts.since(since)
 
 
 def _request(seed: Seed) -> Request:

@@ -7,6 +7,7 @@
     │   ├── HandlerNotImportable   a handler that a worker could not import by its name
     │   ├── OutputRefused          an output that cannot be written, or whose format is unknown
     │   ├── StateRefused           a state file that is in use, another crawl's, damaged or no state file at all
+    │   ├── CacheRefused           a cache file that is damaged, or no cache at all
     │   └── InterpretersUnsupported  this Python, or a module that the handler imports, has no sub-interpreters
     ├── ParseFailed                a parser could not make a document of a body; its page fails
     │   └── NestingTooDeep         its elements are nested deeper than the parser goes
@@ -56,6 +57,10 @@ class OutputRefused(UsageError):
 
 class StateRefused(UsageError):
     """A state file that this crawl cannot go on with: in use, another crawl's, damaged, or no state file at all."""
+
+
+class CacheRefused(UsageError):
+    """A cache file that cannot be used: damaged, another program's, or not there where nothing else is to be asked."""
 
 
 class InterpretersUnsupported(UsageError):

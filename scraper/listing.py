@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from scraper import urls
-from scraper.fetch import AioFetcher, Fetcher
+from scraper.fetch import AioFetcher, Fetcher, OpenGate
 from scraper.frontier.retry import RetryPolicy
 from scraper.model import Failure, Request, Response, Skip
 from scraper.options import FetchOptions, PaceOptions
@@ -88,7 +88,9 @@ class SiteListing:
         options = self._fetch or FetchOptions()
         options = replace(options, max_body_bytes=max(options.max_body_bytes, _MAX_SITEMAP_BYTES))
         named = {urls.host_port(url) for url in self._sites.values()}
-        async with AioFetcher(options, lambda _request, _url: None, 1, named.__contains__) as fetcher:
+        async with AioFetcher(options, OpenGate(), 1, named.__contains__) as fetcher:
+            for site in self._sites.values():
+                fetcher.keep_credentials(site)
             async for url in self._walk(fetcher):
                 yield url
 

@@ -99,7 +99,9 @@ _LARGEST_PRIORITY = 2**53
 
 def _check_type(name: str, value: object, wanted: Any) -> None:
     if not isinstance(value, wanted):
-        raise TypeError(f"{name} of a request must be {getattr(wanted, '__name__', wanted)}, not {value!r}")
+        raise TypeError(
+            f"{name} of a request must be {getattr(wanted, '__name__', wanted)}, not {type(value).__name__}"
+        )
 
 
 class Request(_RequestFields):
@@ -213,7 +215,8 @@ class Response(NamedTuple):
         headers: of the last hop.
         body: unpacked bytes.
         wire_bytes: body bytes as they came over the network.
-        latency_s: from the request to the end of its header, of the last hop.
+        latency_s: of the last hop, from its request on an open connection to the end of the answer's header; without
+            what the crawl itself was late by. None if the cache gave it.
     """
 
     url: str
@@ -221,7 +224,7 @@ class Response(NamedTuple):
     headers: tuple[tuple[str, str], ...]
     body: bytes
     wire_bytes: int
-    latency_s: float
+    latency_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +237,8 @@ class Failure:
         detail: a sentence for the person who reads the failures.
         retryable: whether a later attempt may succeed.
         retry_after_s: how long the server asked to wait.
-        latency_s: seconds until the failure showed, None where the network had no part in it.
+        latency_s: seconds from the last request, or from the beginning of its connection, until the failure showed;
+            without what the crawl itself was late by. None where the network had no part in it.
     """
 
     stage: Stage
@@ -251,6 +255,32 @@ class Skip:
 
     reason: str
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CacheCounts:
+    """What a cache did. Redirects count as answers of their own.
+
+    Args:
+        replayed: answers that were given without asking a site.
+        revalidated: answers that were given after the site had said that they still hold.
+        stored: answers that were new.
+        trouble: what went wrong with the file, in a sentence; None if nothing did.
+    """
+
+    replayed: int = 0
+    revalidated: int = 0
+    stored: int = 0
+    trouble: str | None = None
+
+    def since(self, earlier: CacheCounts) -> CacheCounts:
+        """What was added since then."""
+        return CacheCounts(
+            self.replayed - earlier.replayed,
+            self.revalidated - earlier.revalidated,
+            self.stored - earlier.stored,
+            self.trouble,
+        )
 
 
 class Extraction(NamedTuple):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
+from urllib.parse import urlsplit
 
 from scraper.addresses import AddressRules, is_ip_address
 from scraper.errors import InvalidOption
@@ -15,13 +17,19 @@ ParserName = Literal["lxml", "lexbor", "html.parser", "bs4"]
 ExecutorName = Literal["auto", "inline", "thread", "process", "interpreter"]
 ScopeName = Literal["prefix", "host", "domain", "any"]
 SynchronousName = Literal["normal", "full"]
+CacheModeName = Literal["replay", "revalidate", "only"]
 
 PARSERS: tuple[ParserName, ...] = get_args(ParserName)
 EXECUTORS: tuple[ExecutorName, ...] = get_args(ExecutorName)
 SCOPES: tuple[ScopeName, ...] = get_args(ScopeName)
 SYNCHRONOUS: tuple[SynchronousName, ...] = get_args(SynchronousName)
+CACHE_MODES: tuple[CacheModeName, ...] = get_args(CacheModeName)
 
 DEFAULT_USER_AGENT = "scraper/0.1 (Python asyncio crawler)"
+
+# Without what would end the comment of a User-Agent (RFC 9110, section 5.6.5), and without a password.
+_CONTACT_URL = re.compile(r"https?://[!-'*-;=?A-\[\]-~]{1,200}")
+_MAIL_ADDRESS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 
 
 def available_cpus() -> int:
@@ -89,18 +97,97 @@ class AddressOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheOptions:
+    """Answers that are kept in a file, so that a site is not asked for them again.
+
+    Only answers without credentials are kept: a request with an Authorization or a Cookie passes the cache by.
+
+    Args:
+        path: of the file; made where there is none. Several crawlers may share it.
+        mode: `replay` gives what is there, however old, and fetches and keeps the rest: a handler can be developed
+            while the site is asked for each page once. `revalidate` is for crawls that come again: it keeps what RFC
+            9111 lets a browser's cache keep, and asks the site whether what is stale still holds. `only` asks no site
+            at all, so what is not there fails as `not_cached`.
+        max_bytes: what the file may grow to; then what was not used for longest makes room. None is no bound.
+    """
+
+    path: str | os.PathLike[str]
+    mode: CacheModeName = "replay"
+    max_bytes: int | None = 10_000_000_000
+
+    def __post_init__(self) -> None:
+        check_choice("cache-mode", self.mode, CACHE_MODES)
+        check_positive("cache max-bytes", self.max_bytes)
+        if not os.fspath(self.path):
+            raise InvalidOption("cache has no path: name a file")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OriginOptions:
+    """What goes with every request to an origin, also in the middle of redirects, and to no other.
+
+    Of several entries for an origin the first counts. What a request brings itself, as a header or as user and password
+    in its URL, goes before; what the crawl sends to all goes behind.
+
+    Args:
+        origin: scheme, host and port, such as "https://example.org" or "http://127.0.0.1:8080", so that no page can
+            lead a secret to another port, or out of TLS. "https://*.example.org" is every host below example.org.
+        headers: sent with its requests.
+        auth: user name and password, for basic authentication.
+        proxy: as for all, for this origin.
+    """
+
+    origin: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    auth: tuple[str, str] | None = field(default=None, repr=False)
+    proxy: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.auth is not None and ":" in self.auth[0]:  # RFC 7617, section 2
+            raise InvalidOption(f"auth for {self.origin}: a user name cannot hold a colon")
+        _check_proxy(self.proxy)
+
+
+def _check_proxy(proxy: str | None) -> None:
+    """Raises InvalidOption unless it is None or says where a proxy is. It may hold a password, so it is never shown."""
+    if proxy is None:
+        return
+    try:
+        parts = urlsplit(proxy)
+        is_address = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    else:
+        is_address = is_address and parts.scheme == "http" and parts.path in ("", "/") and not parts.query
+    if not is_address:
+        raise InvalidOption("proxy must be a URL such as http://proxy.example:3128")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FetchOptions:
     """One attempt at getting bytes.
 
     Args:
-        timeout_s: for the whole attempt, redirects included.
-        connect_timeout_s: to open one connection.
+        timeout_s: for the whole attempt, redirects included. What the crawler itself is late by does not count: a busy
+            event loop, and waiting for a redirect's turn, a free connection or a thread.
+        connect_timeout_s: to open one connection; the same does not count.
         max_body_bytes: after unpacking; the packed body may not be larger either.
         max_redirects: hops that are followed.
-        user_agent: what the crawler calls itself.
-        headers: sent with every request.
+        user_agent: what the crawler calls itself. Its first word, up to the slash, is the name that robots.txt knows.
+        contact: the URL of a page about the crawler, or a mail address, for those whose sites it visits. It is put
+            behind the user agent, and a mail address into the header From (RFC 9110, section 10.1.2) as well.
+        headers: sent with every request. Authorization, Cookie and Proxy-Authorization are left out once a redirect
+            leads to another origin; yet they go to every host that the crawl visits, so secrets belong into `origins`.
+        origins: what goes to some origins alone.
+        proxy: URL of an HTTP proxy that everything goes through, with user and password if it wants them. It looks
+            names up and connects, so private addresses are kept away from by the proxy or not at all: checked here
+            are only IP addresses in URLs, and hosts on the deny list. Proxies of the environment are not used.
+        cookies: whether cookies are kept, for as long as the crawler is open, and sent back to the sites that set them.
+            Without, every page is what a visitor sees who comes for the first time. Either way, cookies may be given
+            as a header, of a request too; they go before what was kept under the same names.
         resolve: hosts whose address is given here. That alone does not permit a private one.
         addresses: which addresses may be connected to.
+        cache: answers that are kept; None keeps none.
     """
 
     timeout_s: float = 30.0
@@ -108,18 +195,41 @@ class FetchOptions:
     max_body_bytes: int = 10_000_000
     max_redirects: int = 10
     user_agent: str = DEFAULT_USER_AGENT
-    headers: Mapping[str, str] = field(default_factory=dict)
+    contact: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    origins: tuple[OriginOptions, ...] = ()
+    proxy: str | None = field(default=None, repr=False)
+    cookies: bool = False
     resolve: tuple[Resolve, ...] = ()
     addresses: AddressOptions = AddressOptions()
+    cache: CacheOptions | None = None
 
     def __post_init__(self) -> None:
         check_positive("timeout", self.timeout_s)
         check_positive("connect timeout", self.connect_timeout_s)
         check_positive("max-body", self.max_body_bytes)
         _check_not_negative("max-redirects", self.max_redirects)
+        if self.cookies and self.cache is not None:
+            raise InvalidOption("cookies and a cache exclude each other: a page that cookies had a part in is not kept")
+        _check_proxy(self.proxy)
+        if self.contact is not None and not (_CONTACT_URL.fullmatch(self.contact) or self.mail_address):
+            raise InvalidOption(
+                "contact must be a URL such as https://example.org/bot or a mail address such as bot@example.org"
+            )
         for entry in self.resolve:
             if not is_ip_address(entry.address):  # a name would be looked up after its check
                 raise InvalidOption(f"resolve {entry.host}:{entry.port}: {entry.address!r} is not an IP address")
+
+    @property
+    def mail_address(self) -> str | None:
+        """The contact, if it is one."""
+        is_one = self.contact is not None and _MAIL_ADDRESS.fullmatch(self.contact) is not None
+        return self.contact if is_one else None
+
+    @property
+    def full_user_agent(self) -> str:
+        """The user agent with the contact behind it, as it is sent."""
+        return self.user_agent if self.contact is None else f"{self.user_agent} (+{self.contact})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,21 +283,85 @@ class LimitOptions:
     Args:
         scope: `prefix` the seed's folder, `host` its host and port, `domain` its registrable domain, `any`.
         max_pages: pages that came to an end, done or failed.
+        max_pages_per_host: requests that are fetched from one host and port; the others are skipped.
         max_depth: links followed from a seed; 0 fetches the seeds alone.
         max_time_s: then the crawl stops as if asked to.
+        respect_nofollow: links of pages that say `nofollow` of themselves, by X-Robots-Tag or `<meta name="robots">`,
+            are left out.
     """
 
     scope: ScopeName = "host"
     max_pages: int | None = None
+    max_pages_per_host: int | None = None
     max_depth: int | None = None
     max_time_s: float | None = None
+    respect_nofollow: bool = False
 
     def __post_init__(self) -> None:
         check_choice("scope", self.scope, SCOPES)
         check_positive("max-pages", self.max_pages)
+        check_positive("max-pages-per-host", self.max_pages_per_host)
         check_positive("max-time", self.max_time_s)
         if self.max_depth is not None:
             _check_not_negative("max-depth", self.max_depth)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UrlOptions:
+    """How URLs are rewritten before they are compared and fetched, beyond their canonical form. By default not at all.
+
+    Args:
+        sort_query: parameters are put in the order of their names; those of one name keep their order.
+        drop_parameters: names of parameters that are left out, in which `*` stands for any text; case does not matter.
+        drop_tracking: those are left out that say where a visitor came from, such as `utm_source` and `gclid`; see
+            `scraper.url_form.TRACKING_PARAMETERS`.
+        drop_session_ids: those of servlets, PHP, ASP and ASP.NET, ColdFusion and some shops are left out.
+    """
+
+    sort_query: bool = False
+    drop_parameters: tuple[str, ...] = ()
+    drop_tracking: bool = False
+    drop_session_ids: bool = False
+
+    def __post_init__(self) -> None:
+        for name in self.drop_parameters:
+            if not name.strip("*"):
+                raise InvalidOption(
+                    f"drop-params {name!r} would leave out every parameter: write a name, or part of one"
+                )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrapOptions:
+    """From where on URLs are taken to be made by a site without end. See `scraper.traps` for what each limit means.
+
+    Args:
+        max_url_chars: characters of a URL.
+        max_segments: segments of a path.
+        max_parameters: parameters of a query.
+        max_combinations: pages of one address whose parameters combine the same few values.
+        max_dates: pages that differ in a date alone.
+        years_ahead: years from now to a date in a URL; what is twenty years further is taken for something else.
+        max_pages_per_pattern: pages of one address, whatever they differ in: numbers, dates and values of parameters
+            are one pattern. None is no bound, because an honest site has a million of `/product/123`.
+    """
+
+    max_url_chars: int = 2_083
+    max_segments: int = 30
+    max_parameters: int = 64
+    max_combinations: int = 10_000
+    max_dates: int = 100_000
+    years_ahead: int = 30
+    max_pages_per_pattern: int | None = None
+
+    def __post_init__(self) -> None:
+        check_positive("max-url-chars", self.max_url_chars)
+        check_positive("max-segments", self.max_segments)
+        check_positive("max-parameters", self.max_parameters)
+        check_positive("max-combinations", self.max_combinations)
+        check_positive("max-dates", self.max_dates)
+        _check_not_negative("years-ahead", self.years_ahead)
+        check_positive("max-pages-per-pattern", self.max_pages_per_pattern)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,6 @@ sub-interpreter, where can_ada does not load.
 from __future__ import annotations
 
 import hashlib
-import re
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -32,6 +31,10 @@ from scraper.options import ScopeName
 
 # Servers need not take more than 8,000 octets (RFC 9110, 4.1). What is longer is a trap or data, not an address.
 MAX_URL_CHARS = 8_192
+
+# A short reference becomes long when its base is: 100,000 links on a base of 8,000 characters, which are a page of
+# 1 MB, would take 800 MB. No page has room for more honest links than this, and a bound on each does not help.
+MAX_TOTAL_CHARS = 20_000_000
 
 _HTTP = ("http://", "https://")
 
@@ -56,7 +59,7 @@ def canonical(url: str) -> str:
     found = _canonical(href)
     if found is not None:
         return found
-    shown = repr(re.sub(r"//[^/?#\s]*@", "//", url[:200]))  # a password must not reach a log
+    shown = repr(url.rpartition("@")[2][:200])  # a password must not reach a log, however badly it is written
     if href is None:
         raise InvalidURL(f"{shown} is not an absolute URL: write one such as https://example.org/page")
     if not href.startswith(_HTTP):
@@ -70,15 +73,15 @@ def join_all(base: str, references: Iterable[str]) -> tuple[list[str], int]:
     Each distinct reference is joined once, and the base is parsed once.
 
     Returns:
-        The URLs, and how many distinct references were refused as malformed or too long. References of other
-        schemes, such as mailto, are in neither.
+        The URLs, and how many distinct references were refused as malformed or too long, be it alone or together
+        with those before them (`MAX_TOTAL_CHARS`). References of other schemes, such as mailto, are in neither.
     """
     distinct = dict.fromkeys([_cut_fragment(text) if "#" in text else text for text in references])
     parsed: Any = None  # a base that can_ada does not take leads to `_resolve` below
     with suppress(ValueError, TypeError):
         parsed = can_ada.parse(base)
     found: dict[str, None] = {}
-    refused = 0
+    chars = refused = 0
     for reference in distinct:
         try:
             href = (parsed + reference).href
@@ -86,7 +89,11 @@ def join_all(base: str, references: Iterable[str]) -> tuple[list[str], int]:
             href = _resolve(base, reference)
         url = _canonical(href)
         if url is not None:
-            found[url] = None
+            chars += len(url)
+            if chars <= MAX_TOTAL_CHARS:
+                found[url] = None
+            else:
+                refused += 1
         elif href is None or href.startswith(_HTTP):
             refused += 1
     return list(found), refused

@@ -13,11 +13,24 @@ import scraper
 
 ROOT = Path(scraper.__file__).parent
 STAGES = {"frontier", "fetch", "parse", "offload", "sinks", "metrics", "report"}
-SHARED = {"addresses", "completion", "model", "options", "errors", "urls", "handlers"}
+SHARED = {
+    "addresses",
+    "command_line",
+    "completion",
+    "errors",
+    "handlers",
+    "model",
+    "options",
+    "traps",
+    "url_form",
+    "urls",
+}
 
 PUBLIC = {
     "AddressOptions",
     "AioFetcher",
+    "CacheOptions",
+    "CacheRefused",
     "Crawler",
     "CsvSink",
     "Failure",
@@ -37,6 +50,7 @@ PUBLIC = {
     "NotRunning",
     "OffloadOptions",
     "OffloadPool",
+    "OriginOptions",
     "OutputRefused",
     "PaceOptions",
     "Page",
@@ -61,6 +75,8 @@ PUBLIC = {
     "StateOptions",
     "StateRefused",
     "Statistics",
+    "TrapOptions",
+    "UrlOptions",
     "UsageError",
     "WorkerCrashed",
     "WorkerError",

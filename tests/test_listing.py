@@ -11,6 +11,8 @@ from scraper import Crawler, Failure, InvalidURL, LimitOptions, MemorySink, Mock
 from scraper.listing import SiteListing
 from scraper.model import Stage
 from tests.crawler import handlers
+from tests.fetch.peer import Peer, Step
+from tests.fetch.peer import answer as http_answer
 
 SITE = "http://shop.test/"
 
@@ -43,6 +45,17 @@ async def test_the_usual_place_is_read_where_robots_names_none() -> None:
 
 async def test_the_places_that_robots_names_are_read() -> None:
     assert await listed(site(f"{SITE}a", named="http://cdn.test/maps.xml")) == [f"{SITE}a"]
+
+
+async def test_a_site_that_asks_for_a_password_gets_it() -> None:
+    """Its robots.txt and its sitemaps are behind it as well."""
+    found = sitemap("http://shop.test/a").encode()
+    async with Peer((Step.ASKED, http_answer(b"", status="404 Not Found"), Step.ASKED, http_answer(found))) as peer:
+        site = f"http://me:s3cret@127.0.0.1:{peer.port}/"
+        assert [url async for url in scraper.sitemaps(site)] == ["http://shop.test/a"]
+    assert [request.split()[1] for request in peer.requests] == [b"/robots.txt", b"/sitemap.xml"]
+    for request in peer.requests:
+        assert b"\r\nAuthorization: Basic bWU6czNjcmV0\r\n" in request
 
 
 async def test_a_file_that_fails_for_the_moment_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:

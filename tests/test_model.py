@@ -11,6 +11,7 @@ from scraper import errors, model
 from scraper.errors import HandlerNotImportable, InvalidOption
 from scraper.metrics import LagStatistics, Snapshot, StageStatistics, Strategy, Verdict
 from scraper.model import (
+    CacheCounts,
     Delivery,
     Extraction,
     Failure,
@@ -50,6 +51,7 @@ VALUES = [
     Extraction(({"a": 1},), ("http://a.test/",), (REQUEST,), (("invalid_url", 2),)),
     Outcome(LEASE, State.FAILED, FAILURE, "http://a.test/"),
     Delivery((("items.jsonl", "{}"),)),
+    CacheCounts(1, 2, 3, "the disk is full"),
     FetchOptions(headers={"A": "b"}),
     PaceOptions(),
     LimitOptions(),

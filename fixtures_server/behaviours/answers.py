@@ -1,11 +1,13 @@
-"""Well-formed answers other than a page: statuses, redirects, answers that change."""
+"""Well-formed answers with a status, and answers that change from one request to the next."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
 
-from fixtures_server.behaviours.behaviour import Behaviour, page
+from fixtures_server.behaviours.behaviour import Behaviour, Case, Group, case, page
 from fixtures_server.exchange import HTML_HEADERS
 
 if TYPE_CHECKING:
@@ -13,43 +15,28 @@ if TYPE_CHECKING:
 
 
 async def ok(exchange: Exchange) -> None:
-    """A small page and nothing wrong with it."""
+    """A small page and nothing wrong with it.
+
+    Here to be led to, and to be found among all others.
+    """
     await exchange.respond(page(exchange))
 
 
 async def status(exchange: Exchange) -> None:
-    """Any status: `code` (404)."""
+    """Any status: `code` (404).
+
+    Only 2xx is a page. An error's body is no content of the site, however it looks; 999 is no status that HTTP
+    knows, and still comes from real sites. 5xx may be tried again, a bounded number of times.
+    """
     code = exchange.request.integer("code", 404, low=200, high=999)
     await exchange.respond(page(exchange), status=code)
 
 
-async def redirect(exchange: Exchange) -> None:
-    """Redirects: `hops` (1) of them with the status `code` (302), the last leads `to` (/) as it is written."""
-    request = exchange.request
-    hops = request.integer("hops", 1, low=1, high=1000)
-    code = request.integer("code", 302, low=300, high=399)
-    location = request.text("to", "/")
-    if hops > 1:
-        location = f"{request.path}?{urlencode({'hops': hops - 1, 'code': code, 'to': location})}"
-    await exchange.respond(page(exchange), status=code, headers=(("Location", location), *HTML_HEADERS))
-
-
-async def redirect_loop(exchange: Exchange) -> None:
-    """Redirects in a circle of `length` (2) addresses."""
-    length = exchange.request.integer("length", 2, low=1, high=1000)
-    at = exchange.request.integer("at", 0, low=0, high=1000)
-    query = urlencode({"length": length, "at": (at + 1) % length})
-    location = f"{exchange.request.path}?{query}"
-    await exchange.respond(page(exchange), status=302, headers=(("Location", location), *HTML_HEADERS))
-
-
-async def redirect_nowhere(exchange: Exchange) -> None:
-    """A redirect without a Location."""
-    await exchange.respond(page(exchange), status=302)
-
-
 async def flaky(exchange: Exchange) -> None:
-    """Fails `fails` (2) times for each `key` with the status `code` (503), then answers."""
+    """Fails `fails` (2) times for each `key` with the status `code` (503), then answers.
+
+    To be tried again after a wait that grows. A client that never tries again reports the failure.
+    """
     fails = exchange.request.integer("fails", 2, low=0, high=1_000_000)
     code = exchange.request.integer("code", 503, low=200, high=999)
     nth = exchange.count(f"flaky {exchange.request.text('key', '')}")
@@ -60,21 +47,54 @@ async def flaky(exchange: Exchange) -> None:
 
 
 async def too_many_requests(exchange: Exchange) -> None:
-    """429 for the first `times` (1) requests of each `key`, with the Retry-After `retry_after` (1); then 200."""
-    times = exchange.request.integer("times", 1, low=0, high=1_000_000)
-    retry_after = exchange.request.text("retry_after", "1")
-    if exchange.count(f"too-many-requests {exchange.request.text('key', '')}") <= times:
+    """429 for the first `times` (1) requests of each `key`, with a Retry-After; then 200.
+
+    The header is `retry_after` (1) as it is written, or a date `date_in_s` seconds from now. It says how long to
+    leave the host alone, and is the server's word: what lies in the past or is no time at all must not mean at once
+    and for ever, and 30,000 years must not hold a crawl.
+    """
+    request = exchange.request
+    times = request.integer("times", 1, low=0, high=1_000_000)
+    retry_after = request.text("retry_after", "1")
+    if "date_in_s" in request.query:
+        wait = timedelta(seconds=request.number("date_in_s", 1.0, low=-1e9, high=1e9))
+        retry_after = format_datetime(datetime.now(UTC) + wait, usegmt=True)
+    if exchange.count(f"too-many-requests {request.text('key', '')}") <= times:
         await exchange.respond(page(exchange), status=429, headers=(("Retry-After", retry_after), *HTML_HEADERS))
     else:
         await exchange.respond(page(exchange))
 
 
-BEHAVIOURS = (
-    Behaviour(ok),
-    Behaviour(status, ("code=404", "code=403", "code=410", "code=500", "code=503", "code=204", "code=999")),
-    Behaviour(redirect, ("to=/", "hops=3", "hops=11", "code=301", "code=307", "code=308", "to=file:///etc/hostname")),
-    Behaviour(redirect_loop, ("", "length=1")),
-    Behaviour(redirect_nowhere),
-    Behaviour(flaky),
-    Behaviour(too_many_requests),
+def _apart(**parameters: str | float) -> Case:
+    """It slows down whoever does what it is asked to, for all other pages of the host as well."""
+    return replace(case("done", "failed:http_429", **parameters), is_apart=True)
+
+
+GROUP = Group(
+    "answers",
+    "Statuses, and answers that change",
+    "Well-formed answers. What counts is that an error is not taken for a page, that a retry is bounded, and that a "
+    "server is left alone for as long as it asks, within reason.",
+    (
+        Behaviour(ok),
+        Behaviour(
+            status,
+            (
+                case(code=204),
+                *(case(f"failed:http_{code}", code=code) for code in (304, 403, 404, 410, 500, 503, 999)),
+            ),
+        ),
+        Behaviour(flaky, (case("done", "failed:http_500", fails=1, code=500, key="gallery"),)),
+        Behaviour(
+            too_many_requests,
+            (
+                _apart(retry_after=1, key="a-second"),
+                _apart(date_in_s=1, key="a-date"),
+                _apart(retry_after="Fri, 31 Dec 1999 23:59:59 GMT", key="the-past"),
+                _apart(retry_after=-1, key="negative"),
+                _apart(retry_after="soon", key="garbage"),
+                _apart(retry_after="1000000000000", key="for-ever"),
+            ),
+        ),
+    ),
 )

@@ -14,7 +14,7 @@ from fixtures_server import Corpus, CorpusOptions, FixtureServer, OptionsRefused
 from scraper import urls
 from scraper.crawler import Crawler
 from scraper.errors import UsageError
-from scraper.fetch import AioFetcher, Fetcher
+from scraper.fetch import AioFetcher, Fetcher, OpenGate
 from scraper.model import Failure, Request, Response, Skip
 from scraper.options import FetchOptions, LimitOptions, PaceOptions
 from scraper.parse.extract import encode_task
@@ -142,18 +142,20 @@ async def fetched_pages(url: str) -> AsyncIterator[Pages]:
     yield Pages(title, tasks, tuple(request.url for request, _ in order), pace=_POLITE_PACE)
 
 
+class _WithinSite(OpenGate):
+    async def hop(self, request: Request, url: str) -> Skip | None:
+        return None if urls.is_same_site(request.url, url) else Skip("out_of_scope", f"redirected to {url}")
+
+
 class _Keeping:
     """A fetcher that keeps what it fetched; it follows redirects within the site."""
 
     def __init__(self, url: str) -> None:
         named = urls.host_port(urls.canonical(url))
-        self._fetcher: Fetcher = AioFetcher(FetchOptions(), self._gate, _POLITE_PACE.concurrency, named.__eq__)
+        self._fetcher: Fetcher = AioFetcher(FetchOptions(), _WithinSite(), _POLITE_PACE.concurrency, named.__eq__)
         self._site = url
         self.found: list[tuple[Request, Response]] = []
         self.problem = "it has none"
-
-    def _gate(self, request: Request, hop_url: str) -> Skip | None:
-        return None if urls.is_same_site(request.url, hop_url) else Skip("out_of_scope", f"redirected to {hop_url}")
 
     async def fetch(self, request: Request) -> Response | Failure | Skip:
         answer = await self._fetcher.fetch(request)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import shlex
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from scraper import urls
+from scraper import command_line, urls
 from scraper.bench import (
     MODES,
     Bench,
@@ -164,7 +163,7 @@ class _Command:
         if parsed.json:
             _write("--json", parsed.json, json.dumps(found, indent=2) + "\n")
         if parsed.html:
-            command = shlex.join(["scraper", *sys.argv[1:]])
+            command = command_line.shown(["scraper", *sys.argv[1:]])
             _write("--html", parsed.html, render_bench(found, command=command))
         if not parsed.quiet:
             print_bench(console_for(sys.stdout), found)

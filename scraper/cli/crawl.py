@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import re
-import shlex
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager, redirect_stdout
@@ -14,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from scraper import urls
+from scraper import command_line, urls
 from scraper.cli import arguments
 from scraper.cli.environment import describe_environment
 from scraper.cli.running import Interrupts, run
@@ -42,7 +40,11 @@ def add_command(commands: Any) -> None:
     )
     arguments.add_strategy(parser)
     arguments.add_limits(parser)
+    arguments.add_pace(parser)
+    arguments.add_urls(parser)
+    arguments.add_requests(parser)
     arguments.add_state(parser)
+    arguments.add_cache(parser)
     group = parser.add_argument_group("outputs")
     group.add_argument("--output", metavar="FILE", help=".jsonl .csv .sqlite .parquet, or - for JSON lines on stdout")
     group.add_argument("--failures", metavar="FILE", help="failed pages and why, as JSON lines")
@@ -66,6 +68,8 @@ def _run(parsed: argparse.Namespace) -> int:
         fetch=arguments.fetch_options(parsed),
         pace=arguments.pace_options(parsed),
         limits=arguments.limit_options(parsed),
+        urls=arguments.url_options(parsed),
+        traps=arguments.trap_options(parsed),
         state=state,
     )
     return run(_Command(parsed, crawler, seeds, before).run())
@@ -75,11 +79,11 @@ def _check_files(parsed: argparse.Namespace) -> None:
     for option in ("failures", "stats", "report"):
         arguments.check_writable(f"--{option}", getattr(parsed, option))
     paths = {f"--{option}": getattr(parsed, option) for option in ("output", "failures", "stats", "report")}
-    arguments.check_distinct(paths)
+    arguments.check_distinct({"--cache": parsed.cache, **paths})
     output = paths.pop("--output")
     if parsed.state and output and _is_same_file(output, parsed.state) and Path(output).suffix.lower() != ".sqlite":
         raise UsageError(f"--state and --output name the same file, {output}: only a .sqlite holds both")
-    arguments.check_distinct({"--state": parsed.state, **paths})
+    arguments.check_distinct({"--state": parsed.state, "--cache": parsed.cache, **paths})
 
 
 def _before(path: str | PathLike[str], *, must_hold: bool) -> StateSummary | None:
@@ -113,7 +117,7 @@ class _Command:
         self._listing = None
         if parsed.sitemap:
             sites = seeds or (() if before is None else before.seeds)
-            self._listing = SiteListing(sites, fetch=arguments.fetch_options(parsed))
+            self._listing = SiteListing(sites, fetch=crawler.beside)
         self._first_failures = FirstFailures()
         self._console = console_for(sys.stderr, is_quiet=parsed.quiet)
 
@@ -165,23 +169,28 @@ class _Command:
             again = before.failed
         ended = 0 if before is None else before.done + before.failed - again
         display = ProgressDisplay(self._console, is_live=False if shares_terminal else None, ended_before=ended)
-        is_told = before is None
+        is_told = False
 
         def update(snapshot: Snapshot) -> None:
             nonlocal is_told
-            if before is not None and not is_told:  # only now it is certain that the crawl was not refused
+            if not is_told:  # only now it is certain that the crawl was not refused
                 is_told = True
-                print_resumption(
-                    self._console,
-                    self._parsed.state,
-                    seen=before.seen,
-                    done=before.done,
-                    waiting=before.waiting + again,
-                )
+                self._introduce(again)
             display.update(snapshot)
 
         with display:
             yield update
+
+    def _introduce(self, again: int) -> None:
+        """Says what is to be known before the first page; `again` are the failed ones that wait once more."""
+        before, parsed = self._before, self._parsed
+        if before is not None:
+            print_resumption(
+                self._console, parsed.state, seen=before.seen, done=before.done, waiting=before.waiting + again
+            )
+        sites = self._seeds or (() if before is None else before.seeds)
+        if not arguments.is_introduced(parsed) and any(arguments.is_elsewhere(parsed, site) for site in sites):
+            self._console.print("The sites do not learn who crawls them: say it with --contact URL|MAIL.")
 
     def _sitemap_warnings(self) -> Iterator[str]:
         if self._listing is None:
@@ -216,7 +225,7 @@ class _Command:
             seeds = self._seeds or (() if before is None else before.seeds)
             report = CrawlReport(
                 title=urls.without_credentials(seeds[0]) if seeds else parsed.state,
-                command=_command_line(),
+                command=command_line.shown(["scraper", *sys.argv[1:]]),
                 stats=stats,
                 series=time_points(statistics.series),
                 environment=describe_environment(),
@@ -229,11 +238,6 @@ class _Command:
 
 def _is_same_file(one: str, other: str) -> bool:
     return Path(one).resolve() == Path(other).resolve()
-
-
-def _command_line() -> str:
-    """The command as it was typed, without passwords in its URLs."""
-    return shlex.join(["scraper", *(re.sub(r"//[^/@\s]*@", "//", word) for word in sys.argv[1:])])
 
 
 def _write(option: str, path: str, text: str) -> None:

@@ -2,6 +2,6 @@
 
 from scraper.fetch.aio import AioFetcher
 from scraper.fetch.mock import MockFetcher
-from scraper.fetch.protocol import Fetcher, Gate, IsNamed
+from scraper.fetch.protocol import Fetcher, Gate, IsNamed, OpenGate
 
-__all__ = ["AioFetcher", "Fetcher", "Gate", "IsNamed", "MockFetcher"]
+__all__ = ["AioFetcher", "Fetcher", "Gate", "IsNamed", "MockFetcher", "OpenGate"]

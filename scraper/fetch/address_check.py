@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scraper.addresses import is_ip_address
 from scraper.fetch.protocol import IsNamed
 from scraper.fetch.refused import Refused
 from scraper.options import AddressOptions
@@ -17,8 +18,7 @@ class AddressCheck:
     they deny never is.
 
     It must be asked for the address that is connected to: a name that was looked up for the check could lead elsewhere
-    a moment later. Behind a proxy it is of no use, because there the proxy looks up the name, and the address that is
-    connected to is the proxy's own.
+    a moment later. Where a proxy looks the name up, there is none; then `refusal_of_name` says what can be said.
 
     Args:
         options: what the user allows and denies.
@@ -47,6 +47,14 @@ class AddressCheck:
             f"refused: {_found(host_port, host, address)} a private address; "
             "name it as a start URL or give --allow-private",
         )
+
+    def refusal_of_name(self, host: str, port: int) -> Refused | None:
+        """Why a host is not asked for through a proxy: it is an IP address that is refused, or on the deny list."""
+        if is_ip_address(host):
+            return self.refusal(host, port, host)
+        if self._rules.denies_host(host):
+            return Refused("denied_address", f"refused: {host[:_MAX_SHOWN]} is on the deny list")
+        return None
 
 
 def _found(host_port: str, host: str, address: str) -> str:

@@ -11,6 +11,7 @@ from aiohttp import hdrs
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_exceptions import HttpProcessingError
 
+from scraper.fetch.deadline import TimeLimit
 from scraper.fetch.decoding import Decoder
 from scraper.fetch.refused import Refused
 
@@ -25,7 +26,7 @@ _DISCARD_S = 1.0
 
 
 async def read_body(
-    response: aiohttp.ClientResponse, max_bytes: int, threads: anyio.CapacityLimiter
+    response: aiohttp.ClientResponse, max_bytes: int, threads: anyio.CapacityLimiter, attempts: TimeLimit
 ) -> tuple[bytes, int]:
     """The unpacked body, and how many bytes of it came over the network.
 
@@ -33,6 +34,7 @@ async def read_body(
         response: whose body nobody has read yet.
         max_bytes: cap on the body as it comes, and as it unpacks.
         threads: for unpacking large bodies.
+        attempts: the time limit that this is under; unpacking in a thread does not count.
 
     Raises:
         Refused: too large, wrongly framed, or not to be unpacked.
@@ -56,7 +58,7 @@ async def read_body(
             waiting.append(chunk)
             waiting_bytes += len(chunk)
             if decoder is not None and waiting_bytes >= _ON_LOOP_BYTES:
-                await _unpack(decoder, b"".join(waiting), unpacked, threads)
+                await _unpack(decoder, b"".join(waiting), unpacked, threads, attempts)
                 waiting.clear()
                 waiting_bytes = 0
     except aiohttp.ClientPayloadError as exc:
@@ -64,10 +66,13 @@ async def read_body(
         raise _loss(protocol) or exc from exc
     if not is_framed and (loss := _loss(protocol)) is not None:
         raise loss
+    if protocol is not None and isinstance(protocol.exception(), HttpProcessingError):
+        # What came with the end of the body is no answer, so that was not its end: the length is wrong.
+        raise Refused("bad_framing", "bytes follow the end of the body")
     body = b"".join(waiting)
     if decoder is None or wire_bytes == 0:
         return body, wire_bytes
-    await _unpack(decoder, body, unpacked, threads)
+    await _unpack(decoder, body, unpacked, threads, attempts)
     decoder.finish()
     return b"".join(unpacked), wire_bytes
 
@@ -111,14 +116,17 @@ def _decoder(response: aiohttp.ClientResponse, max_bytes: int) -> Decoder | None
     return None if decoder.is_identity else decoder
 
 
-async def _unpack(decoder: Decoder, data: bytes, unpacked: list[bytes], threads: anyio.CapacityLimiter) -> None:
+async def _unpack(
+    decoder: Decoder, data: bytes, unpacked: list[bytes], threads: anyio.CapacityLimiter, attempts: TimeLimit
+) -> None:
     on_loop_bytes = 0
     pieces = decoder.unpack(data)
     for piece in pieces:
         unpacked.append(piece)
         on_loop_bytes += len(piece)
         if on_loop_bytes >= _ON_LOOP_BYTES:
-            unpacked += await anyio.to_thread.run_sync(list, pieces, limiter=threads)
+            with attempts.paused():
+                unpacked += await anyio.to_thread.run_sync(list, pieces, limiter=threads)
             return
 
 

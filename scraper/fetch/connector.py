@@ -1,4 +1,4 @@
-"""Connections: where names lead, which connection may be used again, and how many are kept."""
+"""Connections: where they may lead, which connection may be used again, and how many are kept."""
 
 from __future__ import annotations
 
@@ -7,28 +7,47 @@ import errno
 import functools
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 from aiohttp import AddrInfoType
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.helpers import set_exception
 
 from scraper.fetch.address_check import AddressCheck
+from scraper.fetch.deadline import TimeLimit
+from scraper.fetch.names import Names
 from scraper.options import Resolve
 
-was_reused: ContextVar[bool] = ContextVar("was_reused", default=False)
-"""Whether the request that this task sent last went out on a connection that had served before."""
+
+@dataclass(slots=True)
+class Exchange:
+    """What a connector tells of the request that a task sends.
+
+    Attributes:
+        began_s: when it went out; before that, when its connection began to be made. Waiting for a free connection
+            or for a thread to look a name up is the crawl's own, and comes before both.
+        was_reused: whether it went out on a connection that had served before.
+        proxy: host and port of the proxy that it goes through, which the user named and so may be anywhere.
+    """
+
+    began_s: float
+    was_reused: bool = False
+    proxy: tuple[str | None, int | None] | None = None
+
+
+exchange: ContextVar[Exchange] = ContextVar("exchange")
+"""The one that is under way in this task."""
 
 _checked: ContextVar[frozenset[str]] = ContextVar("checked", default=frozenset())
 """The addresses that the connection which this task opens may lead to."""
 
-# Browsers trust an address about that long; a crawl asks for the same few names all the time.
-_DNS_TTL_S = 60
 # Common servers keep an idle connection between 5 s and 75 s. Longer would rarely find it alive.
 _KEEPALIVE_S = 15.0
 # Hosts with idle connections. A broad crawl would otherwise keep one to every host of the last 15 s, which
@@ -36,46 +55,6 @@ _KEEPALIVE_S = 15.0
 _MAX_IDLE_HOSTS = 128
 # Before these, asyncio could leave a TLS transport open whose peer never answers the shutdown (python/cpython#118960).
 _LEAKS_TLS_TRANSPORTS = sys.version_info < (3, 12, 8) or (3, 13) <= sys.version_info < (3, 13, 1)
-
-
-class FixedResolver(AbstractResolver):
-    """Knows the addresses it was given, and asks the system for all others.
-
-    IP addresses in URLs are no names and never come here.
-    """
-
-    def __init__(self, fixed: tuple[Resolve, ...]) -> None:
-        self._fixed = {(entry.host.lower().rstrip("."), entry.port): entry.address for entry in fixed}
-        # In threads of the loop's own pool, because getaddrinfo blocks; the name service of the system is what
-        # users expect, with its hosts file and search rules.
-        self._system = aiohttp.ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        """Raises OSError where the name has no address."""
-        address = self._fixed.get((host.lower().rstrip("."), port))
-        if address is not None:
-            return [
-                ResolveResult(
-                    hostname=host,
-                    host=address,
-                    port=port,
-                    family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                    proto=0,
-                    flags=socket.AI_NUMERICHOST,
-                )
-            ]
-        try:
-            found = await self._system.resolve(host, port, family)
-        except UnicodeError as exc:  # a label that the name service's encoding cannot carry
-            raise socket.gaierror(socket.EAI_NONAME, "not a host name") from exc
-        if not found:
-            raise socket.gaierror(socket.EAI_NONAME, "the name has no address")
-        return found
-
-    async def close(self) -> None:
-        await self._system.close()
 
 
 class _Protocol(ResponseHandler):
@@ -111,22 +90,62 @@ class Connector(aiohttp.TCPConnector):
 
     Args:
         connections: in use at once.
-        resolver: where host names lead.
+        fixed: hosts whose address is given.
         check: asked for the address of every connection that is handed out, a new or an idle one.
+        attempts: the time limit that requests are under.
+        connect_timeout_s: to open one connection.
     """
 
-    def __init__(self, connections: int, resolver: AbstractResolver, check: AddressCheck) -> None:
+    def __init__(
+        self,
+        connections: int,
+        fixed: tuple[Resolve, ...],
+        check: AddressCheck,
+        attempts: TimeLimit,
+        connect_timeout_s: float,
+    ) -> None:
+        self._names = Names(fixed, self._queued)
         super().__init__(
             limit=connections,
             limit_per_host=0,  # a host's share is the frontier's
-            resolver=resolver,
-            ttl_dns_cache=_DNS_TTL_S,
+            resolver=self._names,
+            use_dns_cache=False,  # its own task for each look-up could not tell who waits for what
             keepalive_timeout=_KEEPALIVE_S,
             enable_cleanup_closed=_LEAKS_TLS_TRANSPORTS,
             socket_factory=_open_socket,
         )
         self._check = check
+        self._attempts = attempts
+        self._clock = attempts.clock
+        # aiohttp's own would count what is not the site's, and its wait for a free connection besides.
+        self._connects = TimeLimit(connect_timeout_s, self._clock)
         self._factory = functools.partial(_protocol, self._loop)
+
+    async def close(self, *, abort_ssl: bool = False) -> None:
+        self._connects.close()
+        await self._names.close()
+        await super().close(abort_ssl=abort_ssl)
+
+    async def connect(self, *request: Any, **how: Any) -> Connection:
+        connection = await super().connect(*request, **how)
+        exchange.get().began_s = self._clock.now_s()
+        return connection
+
+    async def _wait_for_available_connection(self, key: Any, traces: Any) -> None:
+        with self._attempts.paused():
+            await super()._wait_for_available_connection(key, traces)
+        exchange.get().began_s = self._clock.now_s()
+
+    async def _create_connection(self, *request: Any, **how: Any) -> ResponseHandler:
+        with self._connects:
+            return await super()._create_connection(*request, **how)
+
+    @contextmanager
+    def _queued(self) -> Iterator[None]:
+        """Entered while a connection that is being made waits for something that is not the site's."""
+        with self._attempts.paused(), self._connects.paused():
+            yield
+        exchange.get().began_s = self._clock.now_s()
 
     async def _resolve_host(self, host: str, port: int, traces: Sequence[Any] | None = None) -> list[ResolveResult]:
         """Only the addresses that may be connected to.
@@ -138,6 +157,9 @@ class Connector(aiohttp.TCPConnector):
             Refused: there is none.
         """
         found = await super()._resolve_host(host, port, traces)
+        if (host, port) == exchange.get().proxy:
+            _checked.set(frozenset([one["host"] for one in found]))
+            return found
         refusals = [self._check.refusal(host, port, one["host"]) for one in found]
         permitted = [one for one, refusal in zip(found, refusals, strict=True) if refusal is None]
         if not permitted and refusals[0] is not None:
@@ -150,13 +172,15 @@ class Connector(aiohttp.TCPConnector):
             protocol = connection.protocol
             # Bytes that came while it was idle would be taken for the answer to the next request.
             if protocol is not None and not protocol.should_close and self._is_permitted(key, protocol):
-                was_reused.set(True)
+                exchange.get().was_reused = True
                 return connection
             connection.close()
         return None
 
     def _is_permitted(self, key: Any, protocol: ResponseHandler) -> bool:
         """Whether an idle connection may still be used: a crawl that named its host may have ended meanwhile."""
+        if key.proxy is not None:
+            return True
         peer = protocol.transport.get_extra_info("peername") if protocol.transport is not None else None
         return peer is not None and self._check.refusal(key.host, key.port, peer[0]) is None
 

@@ -15,8 +15,9 @@
     closed                yes    the fetcher was closed meanwhile
     tls                   no     a certificate that does not hold, or no common protocol
     proxy                 yes    a proxy did not connect
-    bad_framing           yes    no valid HTTP; perhaps only the rest of another answer on a kept connection
-    header_too_large      no     a header field, or their number, above the cap
+    bad_framing           yes    no valid HTTP, or bytes behind the end of a body; perhaps only the rest of another
+                                 answer on a kept connection
+    header_too_large      no     a header field, their number, or the whole header, above the cap
     truncated_body        yes    the connection was closed in the middle of a body
     truncated_encoding    yes    a compressed body that ends too early
     bad_encoding          no     a compressed body that is garbage
@@ -28,6 +29,7 @@
     redirect_scheme       no     a redirect out of http and https
     redirect_loop         no     a redirect to where the request has been
     too_many_redirects    no     more hops than are followed
+    not_cached            no     not in the cache, and the site is not to be asked
     http_NNN              if     any status outside 2xx; see `is_retryable_status`
 
 A reason is a promise to whoever counts by it: new ones may be added, none changes its meaning.
@@ -144,14 +146,14 @@ def failure_of(error: BaseException, latency_s: float) -> Failure:
     return Failure(Stage.FETCH, reason, detail[:_MAX_DETAIL], retryable=is_retryable, latency_s=latency_s)
 
 
-def http_failure(status: int, phrase: str, retry_after: str | None, latency_s: float) -> Failure:
+def http_failure(status: int, phrase: str, retry_after: str | None, latency_s: float | None) -> Failure:
     """A status outside 2xx.
 
     Args:
         status: as it came, also one that HTTP does not know.
         phrase: the reason phrase beside it.
         retry_after: the header of this name.
-        latency_s: seconds from the request to the end of its header.
+        latency_s: seconds from the request to the end of its header; None if the network was not asked.
     """
     is_retryable = is_retryable_status(status)
     return Failure(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from typing import NamedTuple
-from urllib.parse import unquote_to_bytes
 
 from scraper import urls
+from scraper.fetch.origins import authorization_of, has
 from scraper.fetch.refused import Refused
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -47,13 +46,10 @@ class Hop(NamedTuple):
 def hop_to(url: str, method: str, headers: tuple[tuple[str, str], ...], body: bytes | None) -> Hop:
     """A hop whose URL may hold credentials: they become basic authentication, unless a header has it already."""
     url = url.partition("#")[0]
-    if "@" in url and (userinfo := url.partition("://")[2].partition("/")[0].rpartition("@")[0]):
+    if (authorization := authorization_of(url)) is not None:
         url = urls.without_credentials(url)
-        if not any(name.lower() == "authorization" for name, _ in headers):
-            user, _, password = userinfo.partition(":")
-            # RFC 7617. A canonical URL has what is not ASCII as UTF-8, percent-encoded.
-            pair = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
-            headers = (*headers, ("Authorization", f"Basic {base64.b64encode(pair).decode()}"))
+        if not has(headers, "authorization"):
+            headers = (*headers, ("Authorization", authorization))
     return Hop(url, method, headers, body)
 
 

@@ -20,16 +20,18 @@ from typing import TypeVar
 from scraper import urls
 from scraper.completion import to_its_end
 from scraper.errors import StateError
-from scraper.frontier.protocol import SUSPECTED_AFTER, FrontierStatistics
+from scraper.frontier.pace import Pacer
+from scraper.frontier.protocol import SUSPECTED_AFTER, Answer, FrontierStatistics
 from scraper.frontier.recent import Recent
 from scraper.frontier.retry import RetryPolicy
-from scraper.frontier.schedule import Entry
+from scraper.frontier.schedule import Entry, Schedule
 from scraper.frontier.settle import duplicate, is_elsewhere, with_url
 from scraper.frontier.state import schema
 from scraper.frontier.state.identity import CrawlIdentity
 from scraper.frontier.state.store import Store
-from scraper.frontier.state.values import Applied, Change, Found, OutputPart
+from scraper.frontier.state.values import Applied, Change, Found, OutputPart, RobotsText
 from scraper.frontier.stored import more_of
+from scraper.frontier.turns import take_turn
 from scraper.frontier.window import Window
 from scraper.model import Delivery, Failure, Lease, Outcome, Request, Skip, State
 from scraper.options import StateOptions
@@ -64,7 +66,7 @@ class DurableFrontier:
         about: what crawl this is, for the file to check.
         outputs: names of the outputs that are committed with the pages.
         scope: which links become requests.
-        per_host: requests under way to one host and port.
+        pacer: when each host may be contacted, and by how many requests at a time.
         retry: when a failed request is tried again.
         max_depth: links followed from a seed; None is no bound.
         in_flight: requests under way in all.
@@ -77,7 +79,7 @@ class DurableFrontier:
         about: Mapping[str, str | None],
         outputs: Sequence[str],
         scope: Scope,
-        per_host: int,
+        pacer: Pacer,
         retry: RetryPolicy,
         in_flight: int,
         max_depth: int | None = None,
@@ -88,7 +90,9 @@ class DurableFrontier:
         self._scope = scope
         self._retry = retry
         self._max_depth = max_depth
-        self._window = Window(per_host, _MOST_HOSTS_JOINED if options.join else _MOST_HOSTS, in_flight)
+        self._pacer = pacer
+        self._schedule = Schedule(pacer)
+        self._window = Window(self._schedule, _MOST_HOSTS_JOINED if options.join else _MOST_HOSTS, in_flight)
         self._recent = Recent()
         self._leased: dict[str, Entry] = {}
         self._wait_s: dict[str, float] = {}  # settled to wait, not committed yet
@@ -128,12 +132,23 @@ class DurableFrontier:
         self._suspects = opened.suspects
         self._include(opened.scope)
         self._clock_start_s = max(time.time(), opened.clock_s) - time.monotonic()
+        self._take_rests(opened.rests)
         places = {url for url, is_seed in opened.scope if is_seed}  # a million seeds need not be asked for again
         await self.add([seed for seed, url in zip(seeds, starts, strict=True) if not (seed.is_plain and url in places)])
         self._due_s = self._clock_s()  # looks at once for requests whose time has come meanwhile
         self._others_wait = True
         async with self._lock:
             await self._commit(Change())
+
+    def _take_rests(self, rests: Iterable[tuple[str, float]]) -> None:
+        """Leaves hosts alone that asked an earlier run for it."""
+        behind_s = self._clock_s() - asyncio.get_running_loop().time()
+        for host, until_s in rests:
+            self._pacer.rest(host, until_s - behind_s)
+
+    def _rests(self) -> list[tuple[str, float]]:
+        behind_s = self._clock_s() - asyncio.get_running_loop().time()
+        return [(host, until_s + behind_s) for host, until_s in self._pacer.take_rests().items()]
 
     def _include(self, places: Iterable[tuple[str, bool]]) -> None:
         for url, is_seed in places:
@@ -198,7 +213,7 @@ class DurableFrontier:
             crashes = self._suspects.get(entry.number, 0)
             if crashes >= SUSPECTED_AFTER:
                 if self._suspect is not None:
-                    self._window.free_slot(entry)
+                    self._schedule.free_slot_of(entry, None, now_s)
                     self._parked.append(entry)
                     continue
                 self._suspect = entry
@@ -208,8 +223,8 @@ class DurableFrontier:
             self._statistics = None
             request = entry.request if isinstance(entry.request, Request) else Request.plain(entry.request)
             return Lease(request, entry.key, entry.depth, entry.attempts, crashes)
-        can_take = self._others_wait and self._window.room > 0
-        if can_take or (not self._leased and (self._others_wait or self._window.wants())):
+        can_take = self._others_wait and self._window.can_take_hosts
+        if can_take or (not self._leased and self._window.wants()):
             self._wish.set()  # commits of what is under way may be long in coming, or none is under way
         return None
 
@@ -220,11 +235,45 @@ class DurableFrontier:
             entry = self._window.pop(now_s)
         return entry
 
-    def fetched(self, lease: Lease) -> None:
-        self._window.free_slot(self._leased[lease.key])
+    def fetched(self, lease: Lease, answer: Answer | None, now_s: float) -> None:
+        self._schedule.free_slot_of(self._leased[lease.key], answer, now_s)
+
+    def hand_back(self, lease: Lease, now_s: float) -> None:
+        entry = self._leased.pop(lease.key)
+        entry.attempts -= 1
+        presence = self._opened().presence
+        if presence is not None:
+            presence.give_back(entry.number)
+        if entry is self._suspect:
+            self._suspect = None
+        self._schedule.free_slot_of(entry, None, now_s)
+        self._window.put_back(entry)
+        self._statistics = None
+
+    def hold(self, host: str) -> None:
+        self._schedule.hold(host)
+
+    def release(self, host: str) -> None:
+        self._schedule.release(host)
+
+    async def turn(self, host: str) -> None:
+        await take_turn(self._schedule, host)
+
+    def left(self, host: str, answer: Answer | None, now_s: float) -> None:
+        self._schedule.free(host, answer, now_s)
+
+    async def pages_by_host(self) -> Mapping[str, int]:
+        return await self._in_thread(self._opened().pages_by_host)
+
+    async def recall_robots(self, origin: str) -> RobotsText | None:
+        return await self._in_thread(self._opened().recall_robots, origin, self._clock_s())
+
+    async def keep_robots(self, origin: str, text: RobotsText) -> None:
+        async with self._lock:
+            await self._in_thread(self._opened().keep_robots, origin, text.body, self._clock_s() + text.fresh_s)
 
     def next_ready_s(self) -> float | None:
-        return None  # what waits for a time waits in the file; `attend` wakes it
+        return self._schedule.next_ready_s()  # retries wait in the file; `attend` wakes them
 
     def widen(self, url: str) -> None:
         self._scope.widen(url)
@@ -246,7 +295,7 @@ class DurableFrontier:
         lease = outcome.lease
         if isinstance(outcome.end, Failure):
             wait_s = self._retry.wait_s(outcome.end, lease.attempt)
-            if wait_s is None:
+            if wait_s is None or not self._pacer.may_retry(self._leased[lease.key].host):
                 return outcome
             self._wait_s[lease.key] = wait_s
             return outcome._replace(state=State.WAITING)
@@ -358,6 +407,7 @@ class DurableFrontier:
         change.left = self._left
         widened, self._widened = self._widened, []
         change.scope += widened
+        change.rests = self._rests()
         change.wants = window.wants()
         change.room = window.room if self._others_wait or change.found else 0
         change.share = window.first_share

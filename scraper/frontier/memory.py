@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from scraper import urls
-from scraper.frontier.protocol import FrontierStatistics
+from scraper.frontier.pace import Pacer
+from scraper.frontier.protocol import Answer, FrontierStatistics
 from scraper.frontier.retry import RetryPolicy
+from scraper.frontier.robots_texts import RobotsTexts
 from scraper.frontier.schedule import Entry, Schedule
 from scraper.frontier.settle import duplicate, is_elsewhere, with_url
-from scraper.frontier.state.values import OutputPart
+from scraper.frontier.state.values import OutputPart, RobotsText
+from scraper.frontier.turns import take_turn
 from scraper.model import Delivery, Failure, Lease, Outcome, Request, Skip, State
 from scraper.urls import Scope
 
@@ -21,16 +24,18 @@ class MemoryFrontier:
 
     Args:
         scope: which links become requests.
-        per_host: requests under way to one host and port.
+        pacer: when each host may be contacted, and by how many requests at a time.
         retry: when a failed request is tried again.
         max_depth: links followed from a seed; None is no bound.
     """
 
-    def __init__(self, *, scope: Scope, per_host: int, retry: RetryPolicy, max_depth: int | None = None) -> None:
+    def __init__(self, *, scope: Scope, pacer: Pacer, retry: RetryPolicy, max_depth: int | None = None) -> None:
         self._scope = scope
+        self._pacer = pacer
         self._retry = retry
         self._max_depth = max_depth
-        self._schedule = Schedule(per_host)
+        self._schedule = Schedule(pacer)
+        self._robots = RobotsTexts()
         self._known: dict[str, Entry | None] = {}  # None: at its end, or claimed by a redirect
         self._leased: dict[str, Entry] = {}
         self._retry_at_s: dict[str, float] = {}  # settled to wait, not committed yet
@@ -78,18 +83,39 @@ class MemoryFrontier:
         if entry is None:
             return None
         entry.attempts += 1
-        entry.holds_slot = True
         self._leased[entry.key] = entry
         request = entry.request if isinstance(entry.request, Request) else Request.plain(entry.request)
         return Lease(request, entry.key, entry.depth, entry.attempts)
 
-    def fetched(self, lease: Lease) -> None:
-        self._free_slot(self._leased[lease.key])
+    def fetched(self, lease: Lease, answer: Answer | None, now_s: float) -> None:
+        self._schedule.free_slot_of(self._leased[lease.key], answer, now_s)
 
-    def _free_slot(self, entry: Entry) -> None:
-        if entry.holds_slot:
-            entry.holds_slot = False
-            self._schedule.free(entry.host)
+    def hand_back(self, lease: Lease, now_s: float) -> None:
+        entry = self._leased.pop(lease.key)
+        entry.attempts -= 1
+        self._schedule.put_back(entry)
+        self._schedule.free_slot_of(entry, None, now_s)
+
+    def hold(self, host: str) -> None:
+        self._schedule.hold(host)
+
+    def release(self, host: str) -> None:
+        self._schedule.release(host)
+
+    async def turn(self, host: str) -> None:
+        await take_turn(self._schedule, host)
+
+    def left(self, host: str, answer: Answer | None, now_s: float) -> None:
+        self._schedule.free(host, answer, now_s)
+
+    async def pages_by_host(self) -> Mapping[str, int]:
+        return {}
+
+    async def recall_robots(self, origin: str) -> RobotsText | None:
+        return self._robots.recall(origin)
+
+    async def keep_robots(self, origin: str, text: RobotsText) -> None:
+        self._robots.keep(origin, text)
 
     def next_ready_s(self) -> float | None:
         return self._schedule.next_ready_s()
@@ -101,7 +127,7 @@ class MemoryFrontier:
         lease = outcome.lease
         if isinstance(outcome.end, Failure):
             wait_s = self._retry.wait_s(outcome.end, lease.attempt)
-            if wait_s is None:
+            if wait_s is None or not self._pacer.may_retry(self._leased[lease.key].host):
                 return outcome
             self._retry_at_s[lease.key] = now_s + wait_s
             return outcome._replace(state=State.WAITING)
@@ -123,7 +149,6 @@ class MemoryFrontier:
                 self._known[key] = None
                 self._count_end(outcome)
                 self._admit_discovered(outcome, entry.depth + 1)
-            self._free_slot(entry)
         return True
 
     def _count_end(self, outcome: Outcome) -> None:

@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from scraper.frontier.state.values import OutputPart
-from scraper.model import Delivery, Lease, Outcome, Request
+from scraper.frontier.state.values import OutputPart, RobotsText
+from scraper.model import Delivery, Failure, Lease, Outcome, Request, Response, Skip
 
 # After so many crashes a request is suspected, and let in only when no other suspect is under way: if the crawler dies
 # again, it is known why.
 SUSPECTED_AFTER = 2
+
+
+Answer = Response | Failure | Skip
+"""What a site answered to one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +88,41 @@ class Frontier(Protocol):
     def lease(self, now_s: float) -> Lease | None:
         """The next request whose host may be contacted now, or None."""
 
-    def fetched(self, lease: Lease) -> None:
-        """The site has nothing more to do with this lease: its host's slot is free for another."""
+    def fetched(self, lease: Lease, answer: Answer | None, now_s: float) -> None:
+        """The lease's host has nothing more to do with it: its slot is free for another. It comes before the commit; a
+        second call changes nothing.
+
+        Args:
+            lease: whose slot.
+            answer: what the host answered; None if it was not asked.
+            now_s: the time.
+        """
+
+    def hand_back(self, lease: Lease, now_s: float) -> None:
+        """The lease was not used: its request waits as if it had never been leased."""
+
+    def hold(self, host: str) -> None:
+        """Leases nothing of a host until `release`: something has to be known first."""
+
+    def release(self, host: str) -> None:
+        """What had to be known of a host is known."""
+
+    async def turn(self, host: str) -> None:
+        """Waits for a slot of a host, which may be held, and takes it: for what is fetched without a lease, or on a
+        lease's way to another host.
+        """
+
+    def left(self, host: str, answer: Answer | None, now_s: float) -> None:
+        """Gives a slot back that `turn` took."""
+
+    async def pages_by_host(self) -> Mapping[str, int]:
+        """Requests that earlier runs brought to an end, done or failed, by host and port."""
+
+    async def recall_robots(self, origin: str) -> RobotsText | None:
+        """The robots.txt of an origin that was kept last, if one was; it may not count any more."""
+
+    async def keep_robots(self, origin: str, text: RobotsText) -> None:
+        """Keeps the robots.txt of an origin."""
 
     def next_ready_s(self) -> float | None:
         """The time at which a request becomes ready by waiting alone; None if it takes a commit, `add` or `attend`."""

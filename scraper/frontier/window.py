@@ -47,14 +47,14 @@ class Window:
     """Requests that may be leased without asking the file.
 
     Args:
-        per_host: requests under way to one host and port.
+        schedule: where what may be leased gets in line.
         most_hosts: hosts that are worked on at the same time; the others wait in the file for their turn.
         in_flight: requests under way in all. Twice as many of one host are kept here, so that a commit, which is when
             more is loaded, always comes in time.
     """
 
-    def __init__(self, per_host: int, most_hosts: int, in_flight: int) -> None:
-        self._schedule = Schedule(per_host)
+    def __init__(self, schedule: Schedule, most_hosts: int, in_flight: int) -> None:
+        self._schedule = schedule
         self._most_hosts = most_hosts
         self._most_of_a_host = max(_MOST_OF_A_HOST, 2 * in_flight)
         self._hosts: dict[str, _Host] = {}
@@ -73,10 +73,6 @@ class Window:
         return len(self._hosts) - sum(self._hosts[name].horizon is None for name in self._idle)
 
     @property
-    def under_way(self) -> int:
-        return len(self._under_way)
-
-    @property
     def share(self) -> int:
         """How many requests of one host are kept here."""
         return max(_LEAST_OF_A_HOST, min(self._most_of_a_host, _ENTRIES // max(len(self._hosts), 1)))
@@ -90,6 +86,11 @@ class Window:
     def room(self) -> int:
         """How many more hosts may be taken at once: what is loaded of them together is bounded too."""
         return min(self._most_hosts - len(self._hosts), _LOADED_AT_ONCE // self.first_share)
+
+    @property
+    def can_take_hosts(self) -> bool:
+        """Whether the next commit takes further hosts, if some wait: into free room, or that of idle ones."""
+        return self.room > 0 or bool(self._idle)
 
     def number_of(self, host: str) -> int | None:
         """The file's number of a host at work."""
@@ -105,33 +106,28 @@ class Window:
         del host.waiting[entry.number]
         self._waiting -= 1
         host.under_way += 1
-        entry.holds_slot = True
         self._under_way[entry.number] = entry
         if host.horizon is not None and 2 * len(host.waiting) < self.share:
             self._thin.add(host.name)
         return entry
 
-    def free_slot(self, entry: Entry) -> None:
-        """The entry's host may have another request."""
-        if entry.holds_slot:
-            entry.holds_slot = False
-            self._schedule.free(entry.host)
-
     def end(self, entry: Entry) -> None:
-        """The entry is not under way any more, and does not wait here."""
-        self.free_slot(entry)
+        """The entry is not under way any more, and does not wait here. Its slot went back before."""
         del self._under_way[entry.number]
         host = self._hosts[entry.host]
         host.under_way -= 1
         self._look_at(host)
 
     def put_back(self, entry: Entry) -> None:
-        """The entry waits again, as if it had not been popped."""
-        self.free_slot(entry)
+        """The entry waits again, as if it had not been popped. Its slot went back before."""
         del self._under_way[entry.number]
         host = self._hosts[entry.host]
         host.under_way -= 1
-        self._wait(host, entry)
+        if host.is_given_away:
+            self._look_at(host)  # in the file it waits anyway
+        else:
+            self._keep(host, entry)
+            self._schedule.put_back(entry)
 
     def admit(self, rows: Iterable[Row]) -> None:
         """Takes requests that wait in the file and whose place is here; leaves the others, and those that are here."""
@@ -229,13 +225,14 @@ class Window:
     def _take(self, host: _Host, row: Row) -> None:
         if row.number in self._under_way or row.number in host.waiting:
             return
-        self._wait(host, _entry(row, host.name))
+        entry = _entry(row, host.name)
+        self._keep(host, entry)
+        self._schedule.push(entry)
 
-    def _wait(self, host: _Host, entry: Entry) -> None:
+    def _keep(self, host: _Host, entry: Entry) -> None:
         host.waiting[entry.number] = entry
         self._waiting += 1
         self._idle.discard(host.name)
-        self._schedule.push(entry)
 
     def _look_at(self, host: _Host) -> None:
         if not host.waiting and not host.under_way:

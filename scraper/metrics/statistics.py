@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from scraper.metrics.verdict import Bottleneck, Verdict
+from scraper.model import CacheCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class Statistics:
     verdict: Verdict
     series: tuple[Snapshot, ...]
     stopped: str | None
+    cache: CacheCounts | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -75,18 +75,22 @@ def decode_result(raw: tuple[Any, ...]) -> tuple[Extraction | Failure, Seconds]:
     return extraction, seconds
 
 
-def extractor(parser_name: ParserName, default_handler: str) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
+def extractor(
+    parser_name: ParserName, default_handler: str, product_token: str | None = None
+) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
     """What a worker calls once in each of its threads, to get the function that pages go through.
 
     Args:
         parser_name: made and warmed here, before any of the user's code runs in the thread.
         default_handler: name of the handler for requests that name none.
+        product_token: the crawler's name (see `scraper.robots.product_token`), if pages are to be heard that say
+            `nofollow`: what they lead to is left out. None: they are not.
 
     Raises:
         HandlerNotImportable: no such function.
         UsageError: the handler is async, or no parser has this name.
     """
-    return _Extractor(parser_name, default_handler)
+    return _Extractor(parser_name, default_handler, product_token)
 
 
 def load_handler(name: str) -> Handler:
@@ -103,9 +107,10 @@ def load_handler(name: str) -> Handler:
 
 
 class _Extractor:
-    def __init__(self, parser_name: ParserName, default_handler: str) -> None:
+    def __init__(self, parser_name: ParserName, default_handler: str, product_token: str | None) -> None:
         self._parser = make_parser(parser_name)
         self._default = load_handler(default_handler)
+        self._product_token = product_token
         self._others: dict[str, Handler] = {}
 
     def __call__(self, payload: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -131,7 +136,7 @@ class _Extractor:
         except UsageError as error:
             missing = isinstance(error, HandlerNotImportable)
             return _failure(Stage.EXTRACT, "handler_not_importable" if missing else "handler_async", str(error))
-        return _run(handler, page, found)
+        return _run(handler, page, found, self._product_token)
 
     def _handler(self, name: str | None) -> Handler:
         if name is None:
@@ -142,9 +147,11 @@ class _Extractor:
         return handler
 
 
-def _run(handler: Handler, page: Page, found: _Found) -> tuple[str, str, str] | None:
+def _run(handler: Handler, page: Page, found: _Found, product_token: str | None) -> tuple[str, str, str] | None:
     try:
         found.take(handler(page))
+        if product_token is not None and found.leads_on and page.says_nofollow(product_token):
+            found.drop_what_it_leads_to("nofollow")
     except NestingTooDeep as error:
         return _failure(Stage.PARSE, "nesting_too_deep", str(error))
     except ParseFailed as error:
@@ -183,6 +190,7 @@ class _Found:
         self.links: list[str] = []
         self.requests: list[tuple[Any, ...]] = []
         self._dropped: Counter[str] = Counter()
+        self._link_chars = 0
 
     def take(self, result: Any) -> None:
         """What a handler returned: nothing, one value, or an iterable of values."""
@@ -220,23 +228,40 @@ class _Found:
         if not self._page.vouches_for(links.urls):
             found, refused = urls.join_all(self._page.base_url, found)
             self._dropped["invalid_url"] += refused
-        room = self._room()
-        self._dropped["too_many_links"] += max(0, len(found) - room)
-        self.links.extend(found[:room])
+        kept = found[: self._room()]
+        self._dropped["too_many_links"] += len(found) - len(kept)
+        self._link_chars += sum(map(len, kept))
+        self.links.extend(kept)
 
     def _add_request(self, request: Request) -> None:
         url = self._page.join(request.url)
         if url is None:
             self._dropped["invalid_url"] += 1
-        elif not self._room():
+            return
+        if not self._room():
             self._dropped["too_many_links"] += 1
-        elif request.is_plain:
+            return
+        self._link_chars += len(url)
+        if request.is_plain:
             self.links.append(url)
         else:
             _, handler, method, headers, body, data, *rest = request.to_tuple()
             self.requests.append((url, handler, method, headers, body, to_plain(data), *rest))
 
+    @property
+    def leads_on(self) -> bool:
+        """Whether there are links or requests."""
+        return bool(self.links or self.requests)
+
+    def drop_what_it_leads_to(self, reason: str) -> None:
+        """Leaves out all links and requests."""
+        self._dropped[reason] += len(self.links) + len(self.requests)
+        self.links.clear()
+        self.requests.clear()
+
     def _room(self) -> int:
+        if self._link_chars > urls.MAX_TOTAL_CHARS:  # a handler may yield the same long ones again and again
+            return 0
         return MAX_LINKS - len(self.links) - len(self.requests)
 
     def dropped(self) -> tuple[tuple[str, int], ...]:

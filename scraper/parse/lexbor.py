@@ -5,6 +5,7 @@ It parses without the GIL and selects with it. Its time grows with the square of
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -48,11 +49,10 @@ class LexborDocument:
             return None
         return _text(node) or next((text for each in self.tree.tags(tag) if (text := _text(each))), None)
 
-    def meta(self, name: str) -> str | None:
+    def metas(self, name: str) -> Iterator[str]:
         for node in self._of("meta"):
             if node.attrs.sget("name").lower() == name.lower() and (text := collapse(node.attrs.sget("content"))):
-                return text
-        return None
+                yield text
 
     def canonical_href(self) -> str | None:
         for node in self._of("link"):

@@ -103,11 +103,10 @@ class LxmlDocument:
                 return text
         return None
 
-    def meta(self, name: str) -> str | None:
+    def metas(self, name: str) -> Iterator[str]:
         for element in self._head_then_all("meta", name):
             if element.get("name", "").lower() == name.lower() and (text := collapse(element.get("content", ""))):
-                return text
-        return None
+                yield text
 
     def canonical_href(self) -> str | None:
         for element in self._head_then_all("link", "canonical"):

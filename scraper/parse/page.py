@@ -13,6 +13,7 @@ from scraper.errors import ParseFailed
 from scraper.handlers import name_of
 from scraper.model import Headers, Request
 from scraper.options import ParserName
+from scraper.parse import nofollow
 from scraper.parse.parsers import make_parser
 from scraper.parse.protocol import Document, Element, Parser
 from scraper.parse.source import Source
@@ -184,7 +185,23 @@ class Page:
         """Content of the first meta element of that name, such as "description", that has any; None if there is
         none. Case does not matter.
         """
-        return self._parsed().meta(name)
+        return next(self._parsed().metas(name), None)
+
+    def says_nofollow(self, product_token: str) -> bool:
+        """Whether it asks that its links are not followed, in its X-Robots-Tag headers or its meta elements for robots.
+
+        Args:
+            product_token: the name by which a site would speak to this crawler alone; empty if it has none.
+
+        Raises:
+            ParseFailed: see `document`. A page is parsed for this only if it holds the words.
+        """
+        if nofollow.header_says(self.headers.all("x-robots-tag"), product_token):
+            return True
+        names = nofollow.names_of(product_token)
+        if self._document is None and not nofollow.may_say(self._source.markup_utf8, names):
+            return False
+        return any(nofollow.content_says(content) for name in names for content in self._parsed().metas(name))
 
     def links(self) -> list[str]:
         """The distinct absolute URLs, in canonical form, that a and area elements refer to, in their order.

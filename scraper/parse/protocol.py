@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 from scraper.errors import NestingTooDeep, SelectorUnsupported
@@ -66,8 +67,8 @@ class Document(Protocol):
         """Text of the first h1 element that has any."""
         ...
 
-    def meta(self, name: str) -> str | None:
-        """Content of the first meta element of that name that has any; the name is compared without case."""
+    def metas(self, name: str) -> Iterator[str]:
+        """Content of each meta element of that name that has any; one may come twice. Case of the name is ignored."""
         ...
 
     def canonical_href(self) -> str | None:

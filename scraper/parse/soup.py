@@ -64,11 +64,10 @@ class SoupDocument:
     def h1(self) -> str | None:
         return next((text for tag in self._tags("h1") if (text := SoupElement(tag).text)), None)
 
-    def meta(self, name: str) -> str | None:
+    def metas(self, name: str) -> Iterator[str]:
         for tag in self._tags("meta"):
             if _attr(tag, "name", "").lower() == name.lower() and (text := collapse(_attr(tag, "content", ""))):
-                return text
-        return None
+                yield text
 
     def canonical_href(self) -> str | None:
         for tag in self._tags("link"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from html import unescape
 from typing import Any
 
@@ -132,11 +133,10 @@ class StdlibDocument:
     def h1(self) -> str | None:
         return next((text for level, text in self.tree.headings if level == 1 and text), None)
 
-    def meta(self, name: str) -> str | None:
+    def metas(self, name: str) -> Iterator[str]:
         for attributes in self.tree.metas:
             if attributes.get("name", "").lower() == name.lower() and (text := collapse(attributes.get("content", ""))):
-                return text
-        return None
+                yield text
 
     def canonical_href(self) -> str | None:
         for attributes in self.tree.links:

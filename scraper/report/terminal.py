@@ -79,6 +79,7 @@ def print_summary(
     lines = [
         *_ends(stats, done_before, is_shared=is_shared, has_failed=has_failed),
         *_harvest(stats, output, is_shared=is_shared),
+        *_cache(stats),
         *reason_lines("Failed", stats.get("failures") or {}, "red"),
         *(
             unbroken(f"      {_cut(page.url)}  {_cut(page.detail or page.reason)}")
@@ -148,6 +149,18 @@ def _harvest(stats: Mapping[str, Any], output: str | None, *, is_shared: bool) -
         return [Text(f"{items} in all{where}; {read}, {rate}.")]
     where = f" to {_cut(output)}" if output else ""
     return [Text(f"{items}{where}, {read}{' over all runs; now' if stats.get('resumed') else ','} {rate}.")]
+
+
+def _cache(stats: Mapping[str, Any]) -> list[Text]:
+    cache = stats.get("cache")
+    if not cache:
+        return []
+    replayed = figures.plural(cache["replayed"], "answer")
+    confirmed, stored = figures.count(cache["revalidated"]), figures.count(cache["stored"])
+    lines = [Text(f"From the cache: {replayed}, and {confirmed} that the site confirmed; {stored} new.")]
+    if cache["trouble"]:
+        lines.append(Text(_cut(cache["trouble"]), style="yellow"))
+    return lines
 
 
 def _how_to_go_on(stats: Mapping[str, Any], *, has_failed: bool) -> list[Text]:

@@ -23,12 +23,19 @@ _EXTRACTOR = "scraper.parse.extract:extractor"
 
 
 class Parsing:
-    """Sends each page to the lane of its handler, and counts who parsed what."""
+    """Sends each page to the lane of its handler, and counts who parsed what.
 
-    def __init__(self, pool: OffloadPool, parser: ParserName, handler: str) -> None:
+    Args:
+        pool, parser: where and by what pages are parsed.
+        handler: of requests that name none.
+        token: the name by which pages are heard that say `nofollow`; None: they are not.
+    """
+
+    def __init__(self, pool: OffloadPool, parser: ParserName, handler: str, token: str | None = None) -> None:
         self.pool = pool
         self.parser = parser
         self._handler = handler
+        self._token = token
         self.capacity_pages = _PORTIONS_A_WORKER * pool.options.batch_items * pool.workers
         self._may_choose = pool.executor == "auto"
         self._lanes: dict[str, Lane] = {}
@@ -60,7 +67,8 @@ class Parsing:
         lane = self._lanes.get(handler)
         if lane is None:
             known: Any = "releases_gil" if self.parser in ("lxml", "lexbor") else "holds_gil"
-            lane = self._lanes[handler] = self.pool.lane(Work(_EXTRACTOR, (self.parser, handler), known))
+            more = () if self._token is None else (self._token,)
+            lane = self._lanes[handler] = self.pool.lane(Work(_EXTRACTOR, (self.parser, handler, *more), known))
         return lane
 
     def strategies(self) -> tuple[Strategy, ...]:

@@ -2,18 +2,15 @@
 
 from typing import Any
 
-from scraper.fetch import AioFetcher, Gate, IsNamed
+from scraper.fetch import AioFetcher, Gate, IsNamed, OpenGate
 from scraper.model import Failure, Request, Response, Skip
 from scraper.options import FetchOptions
 
-
-def open_gate(_: Request, __: str) -> Skip | None:
-    """Lets every hop pass."""
-    return None
+OPEN_GATE = OpenGate()
 
 
 async def attempt(
-    request: Request | str, gate: Gate = open_gate, is_named: IsNamed | None = None, **options: Any
+    request: Request | str, gate: Gate = OPEN_GATE, is_named: IsNamed | None = None, **options: Any
 ) -> Response | Failure | Skip:
     async with AioFetcher(FetchOptions(**options), gate, 4, is_named) as fetcher:
         return await fetcher.fetch(request if isinstance(request, Request) else Request(request))

@@ -41,6 +41,7 @@ class Peer:
     """Plays one script a connection; the last script serves all further connections.
 
     Attributes:
+        scripts: the same; may be set before the first connection, where they depend on another peer's URL.
         requests: every request, as it came.
         connections: how many were accepted.
         open: how many are open now.
@@ -49,7 +50,7 @@ class Peer:
     """
 
     def __init__(self, *scripts: Script) -> None:
-        self._scripts = scripts
+        self.scripts = scripts
         self.requests: list[bytes] = []
         self.connections = 0
         self.open = self.most_open = 0
@@ -79,7 +80,7 @@ class Peer:
             await self._changed.wait_for(lambda: len(self.requests) >= count)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        script = self._scripts[min(self.connections, len(self._scripts) - 1)]
+        script = self.scripts[min(self.connections, len(self.scripts) - 1)]
         self.connections += 1
         await self._count(+1)
         try:

@@ -12,12 +12,12 @@ import pytest
 
 from fixtures_server import FixtureServer
 from scraper import urls
-from scraper.fetch import AioFetcher, connector
+from scraper.fetch import AioFetcher, names
 from scraper.fetch.address_check import AddressCheck
 from scraper.fetch.connector import Connector
 from scraper.model import Failure, Request, Response, Skip, Stage
 from scraper.options import AddressOptions, FetchOptions, Resolve
-from tests.fetch.attempt import attempt, open_gate
+from tests.fetch.attempt import OPEN_GATE, attempt
 from tests.fetch.peer import Peer, Script, Step, answer, turns
 
 ASKED, HANG = Step.ASKED, Step.HANG
@@ -221,9 +221,9 @@ async def test_a_name_is_looked_up_once_for_its_check_and_its_connection(
     internet: Internet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name service that says one thing to the check and another to the connection (DNS rebinding) gains nothing."""
-    monkeypatch.setattr(connector, "_DNS_TTL_S", -1)
+    monkeypatch.setattr(names, "_TTL_S", -1)
     internet.name("flips.test", (PUBLIC,), (PRIVATE,))
-    async with Peer(CLOSING) as peer, AioFetcher(FetchOptions(), open_gate, 4, nothing) as client:
+    async with Peer(CLOSING) as peer, AioFetcher(FetchOptions(), OPEN_GATE, 4, nothing) as client:
         url = f"http://flips.test:{peer.port}/"
         for _ in range(3):
             assert isinstance(await client.fetch(Request(url)), Response)
@@ -241,7 +241,7 @@ async def test_neither_an_idle_connection_nor_a_known_address_outlives_its_permi
     async with Peer(script) as peer:
         named = {f"intranet.test:{peer.port}"}
         url = f"http://intranet.test:{peer.port}/"
-        async with AioFetcher(FetchOptions(), open_gate, 4, named.__contains__) as client:
+        async with AioFetcher(FetchOptions(), OPEN_GATE, 4, named.__contains__) as client:
             assert isinstance(await client.fetch(Request(url)), Response)
             named.clear()
             assert_private(await client.fetch(Request(url)))
@@ -255,7 +255,7 @@ async def test_neither_an_idle_connection_nor_a_known_address_outlives_its_permi
 async def test_an_idle_connection_that_is_permitted_is_used_again(internet: Internet) -> None:
     internet.name("intranet.test", ("127.0.0.1",))
     options = FetchOptions(addresses=AddressOptions(allow=("127.0.0.0/8",)))
-    async with Peer(GOOD) as peer, AioFetcher(options, open_gate, 4, nothing) as client:
+    async with Peer(GOOD) as peer, AioFetcher(options, OPEN_GATE, 4, nothing) as client:
         for _ in range(3):
             assert isinstance(await client.fetch(Request(f"http://intranet.test:{peer.port}/")), Response)
     assert peer.connections == 1

@@ -7,7 +7,7 @@ import pytest
 from scraper.fetch import AioFetcher, body, connector
 from scraper.model import Failure, Request, Response, Skip
 from scraper.options import FetchOptions, Resolve
-from tests.fetch.attempt import open_gate
+from tests.fetch.attempt import OPEN_GATE
 from tests.fetch.peer import HTML, Peer, Script, Step, answer, turns
 
 ASKED, HANG, MARK, RESET, TURNS = Step.ASKED, Step.HANG, Step.MARK, Step.RESET, Step.TURNS
@@ -17,7 +17,7 @@ CHUNKED = HTML + b"Transfer-Encoding: chunked\r\n\r\n4\r\n<p>x\r\n"
 
 
 def fetcher(connections: int = 4, **options: float) -> AioFetcher:
-    return AioFetcher(FetchOptions(**options), open_gate, connections)  # type: ignore[arg-type]
+    return AioFetcher(FetchOptions(**options), OPEN_GATE, connections)  # type: ignore[arg-type]
 
 
 def body_of(got: Response | Failure | Skip) -> bytes:
@@ -121,7 +121,7 @@ async def test_idle_connections_are_kept_for_a_bounded_number_of_hosts(monkeypat
     async with Peer((*GOOD, HANG)) as peer:
         hosts = [f"h{number}.test" for number in range(8)]
         resolve = tuple(Resolve(host=host, port=peer.port, address="127.0.0.1") for host in hosts)
-        async with AioFetcher(FetchOptions(resolve=resolve), open_gate, 4) as client:
+        async with AioFetcher(FetchOptions(resolve=resolve), OPEN_GATE, 4) as client:
             for host in hosts:
                 await client.fetch(Request(f"http://{host}:{peer.port}/"))
             await peer.until_open(3)

@@ -10,10 +10,10 @@ import pytest
 
 from fixtures_server import FixtureServer
 from scraper.errors import InvalidOption, NotRunning
-from scraper.fetch import AioFetcher
+from scraper.fetch import AioFetcher, OpenGate
 from scraper.model import Failure, Request, Response, Skip, Stage
 from scraper.options import FetchOptions, Resolve
-from tests.fetch.attempt import attempt, open_gate
+from tests.fetch.attempt import OPEN_GATE, attempt
 from tests.fetch.peer import HTML, Peer, Step, answer, turns
 
 ASKED, HANG, RESET, TURNS = Step.ASKED, Step.HANG, Step.RESET, Step.TURNS
@@ -60,6 +60,7 @@ BAD = [
     ("empty-reply", "disconnected", True),
     ("headers-cut", "disconnected", True),
     ("length-too-long", "truncated_body", True),
+    ("length-too-short", "bad_framing", True),
     ("length-negative", "bad_framing", True),
     ("lengths-differ", "bad_framing", True),
     ("length-and-chunked", "bad_framing", True),
@@ -91,6 +92,7 @@ async def test_a_good_answer_comes_through_whole(site: FixtureServer, path: str)
     assert got.status == 200
     assert b"<title>" in got.body
     assert got.body.rstrip().endswith(b"</html>")
+    assert got.latency_s
     assert got.latency_s > 0
 
 
@@ -205,6 +207,37 @@ async def test_unusual_bad_answers(head: bytes, reason: str) -> None:
         got = await attempt(peer.url)
     assert isinstance(got, Failure)
     assert got.reason == reason
+
+
+@pytest.mark.parametrize("sent", [0, 20])
+async def test_a_body_that_is_longer_than_its_length_is_not_taken_for_whole(sent: int) -> None:
+    """Half a page would be taken for the page. What comes later than the end of a body cannot be waited for."""
+    body = b"<p>" + b"x" * 100
+    head = HTML + b"Content-Length: 50\r\n\r\n"
+    async with Peer((ASKED, head + body[:sent], TURNS, body[sent:], HANG)) as peer:
+        got = await attempt(peer.url)
+    assert isinstance(got, Failure)
+    assert (got.reason, got.retryable) == ("bad_framing", True)
+
+
+@pytest.mark.parametrize(
+    "trailer", [b"".join(b"X-%d: y\r\n" % number for number in range(2_000)), b"X: " + b"y" * 1_000_000 + b"\r\n"]
+)
+async def test_a_trailer_is_bounded_like_a_header(trailer: bytes) -> None:
+    chunks = HTML + b"Transfer-Encoding: chunked\r\n\r\n4\r\n<p>x\r\n0\r\n"
+    for end, reason in ((b"X: y\r\n\r\n", None), (trailer + b"\r\n", "header_too_large")):
+        async with Peer((ASKED, chunks + end, HANG)) as peer:
+            assert getattr(await attempt(peer.url), "reason", None) == reason
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "reason"),
+    [(100, 2_500, None), (100, 2_700, "header_too_large"), (125, 30_000, "header_too_large")],
+)
+async def test_a_header_is_bounded_as_a_whole(count: int, size: int, reason: str | None) -> None:
+    fields = b"".join(b"X-%d: %b\r\n" % (number, b"y" * size) for number in range(count))
+    async with Peer((ASKED, HTML + fields + b"Content-Length: 3\r\n\r\n<p>", HANG)) as peer:
+        assert getattr(await attempt(peer.url), "reason", None) == reason
 
 
 async def test_endless_interim_answers_end_at_the_deadline() -> None:
@@ -373,7 +406,7 @@ async def test_a_header_that_could_split_a_request_is_never_sent(request_: Reque
 @pytest.mark.parametrize("options", [{"user_agent": "a\nb"}, {"headers": {"a:": "x"}}, {"headers": {"a": "\0"}}])
 def test_the_crawls_own_headers_are_checked_before_it_starts(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidOption):
-        AioFetcher(FetchOptions(**options), open_gate, 1)
+        AioFetcher(FetchOptions(**options), OPEN_GATE, 1)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:99999/", "http://[::1/", "http:///x", "ftp://127.0.0.1/"])
@@ -451,13 +484,31 @@ async def test_cookies_are_not_kept() -> None:
     assert b"ookie" not in peer.requests[1]
 
 
+class RecordingGate:
+    """Lets everything pass, or answers what it is told, and notes what it is asked."""
+
+    def __init__(self, answer: Skip | Failure | None = None) -> None:
+        self.answer = answer
+        self.calls: list[tuple[str, str]] = []
+        self.requests: list[Request] = []
+
+    async def hop(self, request: Request, url: str) -> Skip | Failure | None:
+        self.calls.append(("hop", url))
+        self.requests.append(request)
+        return self.answer
+
+    async def again(self, url: str) -> None:
+        self.calls.append(("again", url))
+
+    def left(self, url: str) -> None:
+        self.calls.append(("left", url))
+
+    def replayed(self, url: str) -> None:
+        self.calls.append(("replayed", url))
+
+
 async def test_the_gate_is_asked_for_every_hop_and_not_for_the_first_url() -> None:
-    asked: list[tuple[Request, str]] = []
-
-    def gate(request: Request, url: str) -> Skip | None:
-        asked.append((request, url))
-        return None
-
+    gate = RecordingGate()
     async with Peer(
         (
             ASKED,
@@ -472,13 +523,93 @@ async def test_the_gate_is_asked_for_every_hop_and_not_for_the_first_url() -> No
         got = await attempt(request, gate)
     assert isinstance(got, Response)
     assert got.url == f"{peer.url}c"
-    assert asked == [(request, f"{peer.url}b"), (request, f"{peer.url}c")]
+    a, b, c = f"{peer.url}a", f"{peer.url}b", f"{peer.url}c"
+    assert gate.calls == [("left", a), ("hop", b), ("left", b), ("hop", c)]
+    assert gate.requests == [request, request]
 
 
-async def test_a_hop_that_the_gate_refuses_is_not_sent() -> None:
-    refusal = Skip("out_of_scope", "http://b.test/")
-    async with Peer((ASKED, answer(b"", "Location: http://b.test/", status="302 Found"))) as peer:
-        assert await attempt(peer.url, lambda _, __: refusal) is refusal
+@pytest.mark.parametrize("refusal", [Skip("out_of_scope"), Failure(Stage.FETCH, "host_down", retryable=True)])
+async def test_a_hop_that_the_gate_refuses_is_not_sent(refusal: Skip | Failure) -> None:
+    gate = RecordingGate(refusal)
+    async with Peer((ASKED, answer(b"", "Location: /b", status="302 Found"))) as peer:
+        assert await attempt(peer.url, gate) is refusal
+    assert len(peer.requests) == 1
+    assert gate.calls == [("left", peer.url), ("hop", f"{peer.url}b")]
+
+
+@pytest.mark.parametrize(
+    "moved",
+    [
+        answer(b"", "Location: ftp://a.test/", status="302 Found"),
+        answer(b"", status="302 Found"),
+        answer(b"", "Location: /", status="302 Found"),
+    ],
+)
+async def test_a_redirect_to_nowhere_ends_before_the_gate(moved: bytes) -> None:
+    gate = RecordingGate()
+    async with Peer((ASKED, moved)) as peer:
+        assert isinstance(await attempt(peer.url, gate), Failure)
+    assert gate.calls == []
+
+
+async def test_what_is_sent_once_more_waits_for_its_turn() -> None:
+    gate = RecordingGate()
+    async with (
+        Peer((ASKED, PAGE, ASKED, RESET), (ASKED, PAGE)) as peer,
+        AioFetcher(FetchOptions(), gate, 1) as fetcher,
+    ):
+        for path in "ab":
+            assert isinstance(await fetcher.fetch(Request(peer.url + path)), Response)
+    assert gate.calls == [("left", f"{peer.url}b"), ("again", f"{peer.url}b")]
+
+
+async def test_a_closed_gate_does_not_use_up_the_time_of_an_attempt() -> None:
+    """The wait for another host's turn is the crawl's own doing, and may be longer than an attempt."""
+
+    class ClosedGate(OpenGate):
+        async def hop(self, request: Request, url: str) -> None:
+            await asyncio.sleep(2 * timeout_s)
+
+    timeout_s = 0.1
+    async with Peer((ASKED, answer(b"", "Location: /b", status="302 Found"), ASKED, PAGE)) as peer:
+        assert isinstance(await attempt(peer.url, ClosedGate(), timeout_s=timeout_s), Response)
+
+
+async def test_the_gate_may_fetch_something_itself() -> None:
+    """Such as the robots.txt of the host that a redirect leads to, over a redirect of its own."""
+
+    class AskingGate(OpenGate):
+        async def hop(self, request: Request, url: str) -> None:
+            if url.endswith("/b"):
+                got.append(await fetcher.fetch(Request(f"{peer.url}robots.txt", accept="*/*")))
+
+    got: list[Response | Failure | Skip] = []
+    to_b, to_c = (answer(b"", f"Location: /{path}", status="302 Found") for path in "bc")
+    async with (
+        Peer((ASKED, to_b, ASKED, to_c, ASKED, answer(b"robots"), ASKED, PAGE)) as peer,
+        AioFetcher(FetchOptions(), AskingGate(), 1) as fetcher,
+    ):
+        got.append(await fetcher.fetch(Request(f"{peer.url}a")))
+    assert [one.body for one in got if isinstance(one, Response)] == [b"robots", b"<p>page"]
+    assert [request.split()[1] for request in peer.requests] == [b"/a", b"/robots.txt", b"/c", b"/b"]
+    assert peer.connections == 1
+
+
+async def test_closing_ends_who_waits_at_the_gate() -> None:
+    entered = asyncio.Event()
+
+    class ClosedGate(OpenGate):
+        async def hop(self, request: Request, url: str) -> None:
+            entered.set()
+            await asyncio.Event().wait()
+
+    async with Peer((ASKED, answer(b"", "Location: /b", status="302 Found"))) as peer:
+        async with AioFetcher(FetchOptions(), ClosedGate(), 1) as fetcher:
+            task = asyncio.create_task(fetcher.fetch(Request(peer.url)))
+            await entered.wait()
+        got = await task
+    assert isinstance(got, Failure)
+    assert got.reason == "closed"
 
 
 async def test_credentials_go_to_their_origin_and_nowhere_else() -> None:
@@ -520,18 +651,13 @@ async def test_a_password_in_a_failing_url_is_never_shown() -> None:
 
 
 async def test_a_password_in_a_location_is_never_shown() -> None:
-    hops: list[str] = []
-
-    def gate(_: Request, url: str) -> Skip | None:
-        hops.append(url)
-        return None
-
+    gate = RecordingGate()
     async with Peer((ASKED, b"")) as peer:
         location = f"Location: http://user:s3cret@127.0.0.1:{peer.port}/"
         async with Peer((ASKED, answer(b"", location, status="302 Found"))) as first:
             got = await attempt(first.url, gate)
     assert b"Authorization: Basic" in peer.requests[0]
-    assert "s3cret" not in repr((got, hops))
+    assert "s3cret" not in repr((got, gate.calls))
 
 
 @pytest.mark.parametrize("form", ["17", "Wed, 21 Oct 2015 07:28:00 GMT"])
@@ -544,7 +670,7 @@ async def test_retry_after_is_told(form: str) -> None:
 
 
 async def test_it_must_be_open() -> None:
-    fetcher = AioFetcher(FetchOptions(), open_gate, 1)
+    fetcher = AioFetcher(FetchOptions(), OPEN_GATE, 1)
     with pytest.raises(NotRunning):
         await fetcher.fetch(Request("http://127.0.0.1:9/"))
     async with fetcher:
@@ -556,7 +682,7 @@ async def test_it_must_be_open() -> None:
 
 async def test_it_may_be_opened_again() -> None:
     async with Peer((ASKED, answer(b"<p>"), HANG)) as peer:
-        fetcher = AioFetcher(FetchOptions(), open_gate, 1)
+        fetcher = AioFetcher(FetchOptions(), OPEN_GATE, 1)
         for _ in range(2):
             async with fetcher:
                 assert isinstance(await fetcher.fetch(Request(peer.url)), Response)
@@ -565,7 +691,7 @@ async def test_it_may_be_opened_again() -> None:
 
 async def test_closing_leaves_no_connection_open() -> None:
     async with Peer((ASKED, answer(b"<p>"), HANG)) as peer:
-        async with AioFetcher(FetchOptions(), open_gate, 8) as fetcher:
+        async with AioFetcher(FetchOptions(), OPEN_GATE, 8) as fetcher:
             await asyncio.gather(*(fetcher.fetch(Request(f"{peer.url}{number}")) for number in range(8)))
             assert peer.open > 0  # kept for the next requests
         await peer.until_open(0)
@@ -574,7 +700,7 @@ async def test_closing_leaves_no_connection_open() -> None:
 @pytest.mark.parametrize("script", [(ASKED, HANG), (ASKED, HTML + b"Content-Length: 9\r\n\r\nhalf", HANG)])
 async def test_cancelling_closes_the_connection(script: tuple[bytes | Step, ...]) -> None:
     """A connection that a body is half read from must not serve another request."""
-    async with Peer(script) as peer, AioFetcher(FetchOptions(), open_gate, 1) as fetcher:
+    async with Peer(script) as peer, AioFetcher(FetchOptions(), OPEN_GATE, 1) as fetcher:
         task = asyncio.create_task(fetcher.fetch(Request(peer.url)))
         await peer.until_asked(1)
         await turns()
@@ -596,7 +722,7 @@ async def test_cancelling_closes_the_connection(script: tuple[bytes | Step, ...]
 )
 async def test_closing_ends_what_is_under_way(script: tuple[bytes | Step, ...]) -> None:
     async with Peer(script) as peer:
-        async with AioFetcher(FetchOptions(), open_gate, 1) as fetcher:
+        async with AioFetcher(FetchOptions(), OPEN_GATE, 1) as fetcher:
             task = asyncio.create_task(fetcher.fetch(Request(peer.url)))
             await peer.until_asked(script.count(ASKED))
             await turns()

@@ -21,13 +21,13 @@ PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 7\r\n\r\n
 # what is not closed shows as a warning only when its event loop ends; the server never answers a TLS shutdown.
 CLIENT = """
 import asyncio, gc, sys
-from scraper.fetch import AioFetcher
+from scraper.fetch import AioFetcher, OpenGate
 from scraper.model import Request
 from scraper.options import FetchOptions
 
 async def main(url):
     for _ in range(2):
-        async with AioFetcher(FetchOptions(), lambda *_: None, 4) as fetcher:
+        async with AioFetcher(FetchOptions(), OpenGate(), 4) as fetcher:
             for _ in range(2):
                 got = await asyncio.gather(*(fetcher.fetch(Request(url)) for _ in range(3)))
                 print(*{(type(one).__name__, getattr(one, "body", None)) for one in got})

@@ -3,9 +3,13 @@
 import gzip
 import json
 import re
+import socket
 import sys
 import zlib
 from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from html import unescape
 from http.client import HTTPConnection, IncompleteRead, RemoteDisconnected
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -14,7 +18,7 @@ import brotli
 import pytest
 
 from fixtures_server import FixtureServer
-from fixtures_server.behaviours import BEHAVIOURS, answers, bodies, encodings, framing, pacing
+from fixtures_server.behaviours import BEHAVIOURS
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -29,29 +33,6 @@ def _get(url: str) -> bytes:
     """A request for a URL that leaves the connection open."""
     parts = urlsplit(url)
     return f"GET {parts.path}?{parts.query} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-
-
-def test_every_behaviour_has_a_name_and_a_line_of_its_own() -> None:
-    modules = (answers, bodies, encodings, framing, pacing)
-    assert len(BEHAVIOURS) == sum(len(module.BEHAVIOURS) for module in modules)
-    summaries = [behaviour.summary for behaviour in BEHAVIOURS.values()]
-    assert all(summaries)
-    assert len(set(summaries)) == len(summaries)
-
-
-def test_the_index_lists_every_behaviour_with_its_line_and_examples(site: FixtureServer, ask: Ask) -> None:
-    index = ask(site.url + "faults/").body.decode()
-    for behaviour in BEHAVIOURS.values():
-        assert f'<dt id="{behaviour.name}">' in index
-        for query in behaviour.examples:
-            href = f"{behaviour.name}?{query}".rstrip("?").replace("&", "&amp;")
-            assert f'href="{href}"' in index
-    assert len(re.findall("<dd>[^<]{10,}</dd>", index)) == len(BEHAVIOURS)
-
-
-def test_the_index_is_found_without_its_slash(site: FixtureServer, ask: Ask) -> None:
-    answer = ask(site.url + "faults")
-    assert (answer.status, answer.headers["Location"]) == (301, "/faults/")
 
 
 def test_an_unknown_behaviour_is_not_found(site: FixtureServer, ask: Ask) -> None:
@@ -128,6 +109,59 @@ def test_too_many_requests_says_when_to_come_back(site: FixtureServer, ask: Ask)
     assert [answer.headers["Retry-After"] for answer in answers_] == ["Fri, 31 Dec 1999 23:59:59 GMT"] * 2 + [None]
 
 
+def test_a_retry_after_may_be_a_date_from_now(site: FixtureServer, ask: Ask) -> None:
+    before = datetime.now(UTC)
+    told = ask(site.fault("too-many-requests", key="date", date_in_s=3600)).headers["Retry-After"]
+    assert told.endswith(" GMT")
+    assert 3598 <= (parsedate_to_datetime(told) - before).total_seconds() <= 3660
+
+
+@pytest.mark.parametrize(("own", "other"), [("127.0.0.1", "localhost"), ("localhost", "127.0.0.1")])
+def test_another_origin_is_this_server_by_another_name(site: FixtureServer, send: Send, own: str, other: str) -> None:
+    port = urlsplit(site.url).port
+    head = f"GET /faults/another-origin HTTP/1.1\r\nHost: {own}:{port}\r\nConnection: close\r\n\r\n"
+    assert f"\r\nLocation: http://{other}:{port}/echo\r\n".encode() in send(site.url, head.encode())
+
+
+@pytest.mark.parametrize("to", ["http://0x7f000001/", "http://[::ffff:127.0.0.1]/", "http://\u2460\u2461\u2466.0.0.1/"])
+def test_a_private_address_is_told_as_it_is_written_after_its_hops(site: FixtureServer, ask: Ask, to: str) -> None:
+    url, locations = site.fault("private-address", to=to, hops=3), []
+    for _ in range(3):
+        locations.append(ask(url).headers["Location"])
+        url = urljoin(url, locations[-1])
+    assert [location.startswith("/faults/private-address?") for location in locations] == [True, True, False]
+    assert locations[-1].encode("latin-1") == to.encode()
+
+
+def test_a_private_address_has_a_page_for_who_does_not_look(site: FixtureServer, ask: Ask) -> None:
+    location = urlsplit(ask(site.fault("private-address")).headers["Location"])
+    assert location.netloc == f"[::ffff:127.0.0.1]:{urlsplit(site.url).port}"
+    assert ask(urljoin(site.url, location.path)).status == 200
+
+
+# Cookies.
+
+
+def test_a_cookie_is_set_for_any_domain(site: FixtureServer, ask: Ask) -> None:
+    answer = ask(site.fault("cookie-domain", domain="co.uk"))
+    assert answer.headers["Set-Cookie"] == "super=1; Domain=co.uk; Path=/"
+
+
+def test_many_cookies_are_spread_over_pages(site: FixtureServer, ask: Ask) -> None:
+    """A client that has a cap on header fields would otherwise never see them."""
+    first = ask(site.fault("many-cookies", count=250))
+    links = [unescape(href) for href in re.findall('href="([^"]*)"', first.body.decode())]
+    pages = [first, *(ask(urljoin(site.url, f"faults/{href}")) for href in links)]
+    cookies = [cookie for page in pages for cookie in page.headers.get_all("Set-Cookie")]
+    assert len(pages) == 5
+    assert len({cookie.partition("=")[0] for cookie in cookies}) == len(cookies) == 250
+
+
+def test_a_cookie_has_control_characters(site: FixtureServer, send: Send) -> None:
+    data = send(site.url, _get(site.fault("cookie-control-characters"))[:-2] + b"Connection: close\r\n\r\n")
+    assert b"\r\nSet-Cookie: na\x01me=val\x7fue\x0b; Path=/\r\n" in data
+
+
 # Pace.
 
 
@@ -198,7 +232,7 @@ def test_an_empty_reply_is_a_disconnection(site: FixtureServer, ask: Ask) -> Non
         ask(site.fault("empty-reply"))
 
 
-@pytest.mark.parametrize("name", ["length-too-short", "trailing-bytes", "late-second-answer"])
+@pytest.mark.parametrize("name", ["length-too-short", "trailing-bytes"])
 def test_bytes_after_an_answer_come_on_an_open_connection(site: FixtureServer, send: Send, name: str) -> None:
     """The answer to the next request follows them, on the same connection."""
     last = b"GET /page/5 HTTP/1.1\r\nConnection: close\r\n\r\n"
@@ -210,6 +244,19 @@ def test_bytes_after_an_answer_come_on_an_open_connection(site: FixtureServer, s
     ]
     assert between.endswith(b"</html>\n")
     assert b'data-page="5"' in rest
+
+
+def test_a_late_answer_comes_unless_the_next_request_came_before(site: FixtureServer, send: Send) -> None:
+    parts = urlsplit(site.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=20) as idle:
+        idle.sendall(_get(site.fault("late-second-answer", wait_s=0.01)))
+        data = b""
+        while data.count(b"</html>\n") < 2:
+            data += idle.recv(10_000)
+    assert b"<title>late-second-answer</title>" in data.partition(b"</html>")[0]
+    assert b"<title>Unsolicited</title>" in data.partition(b"</html>")[2]
+    last = b"GET /page/5 HTTP/1.1\r\nConnection: close\r\n\r\n"
+    assert b"Unsolicited" not in send(site.url, _get(site.fault("late-second-answer", wait_s=0.01)) + last)
 
 
 @pytest.mark.parametrize(
@@ -306,6 +353,22 @@ def test_broken_gzip_is_broken_in_its_own_way(site: FixtureServer, ask: Ask) -> 
     assert body["gzip-empty"] == b""
 
 
+def test_a_bomb_in_a_bomb_is_smaller_still(site: FixtureServer, ask: Ask) -> None:
+    answer = ask(site.fault("stacked-bomb", megabytes=20))
+    assert answer.headers["Content-Encoding"] == "gzip, gzip"
+    assert len(answer.body) < 1000
+    assert len(gzip.decompress(gzip.decompress(answer.body))) == 20_000_000
+
+
+def test_many_encodings_are_as_many_as_the_header_says(site: FixtureServer, ask: Ask) -> None:
+    answer = ask(site.fault("many-encodings", layers=7))
+    assert answer.headers["Content-Encoding"].split(", ") == ["gzip"] * 7
+    body = answer.body
+    for _ in range(7):
+        body = gzip.decompress(body)
+    assert b"<title>many-encodings</title>" in body
+
+
 # Content.
 
 
@@ -354,6 +417,102 @@ def test_sizes_are_those_asked_for(site: FixtureServer, ask: Ask) -> None:
     assert b"\0" in ask(site.fault("nul-bytes")).body
 
 
+def test_links_and_bases_are_those_asked_for(site: FixtureServer, ask: Ask) -> None:
+    many = ask(site.fault("many-links", count=300)).body.decode()
+    assert '<base href="http://links.invalid/">' in many
+    assert len(set(re.findall("<a href=([^>]+)>", many))) == 300
+    base = ask(site.fault("base", href='javascript:1//"')).body.decode()
+    assert '<head><base href="javascript:1//&quot;">' in base
+
+
+def test_meta_refreshes_lead_to_each_other(site: FixtureServer, ask: Ask) -> None:
+    for at in (0, 1):
+        assert f"url=meta-refresh?at={1 - at}".encode() in ask(site.fault("meta-refresh", at=at)).body
+
+
+def test_words_that_are_dangerous_to_write_are_there(site: FixtureServer, ask: Ask) -> None:
+    title = {
+        name: unescape(ask(site.fault(name)).body.decode().partition("<title>")[2].partition("</title>")[0])
+        for name in ("formulas", "line-breaks", "path-names")
+    }
+    assert title["formulas"].startswith("=")
+    assert {"\r", "\n", "\u2028", "\x1b", "\x07"} <= set(title["line-breaks"])
+    assert title["path-names"].startswith("../")
+    netloc = urlsplit(site.url).netloc
+    assert f'href="http://user:hunter2@{netloc}/echo"' in ask(site.fault("credentials-in-links")).body.decode()
+
+
+def test_a_long_url_is_as_long_as_told(site: FixtureServer, ask: Ask) -> None:
+    assert b'href="ok?' + b"x" * 30_000 + b'"' in ask(site.fault("long-url", characters=30_000)).body
+    assert len(ask(site.fault("long-url")).body) > 2_000_000
+
+
+# robots.txt and sitemaps.
+
+
+def test_the_large_robots_file_has_a_rule_on_either_side_of_500_kib(site: FixtureServer, ask: Ask) -> None:
+    body = ask(site.fault("robots-large")).body
+    assert b"Disallow: /early/\n" in body[: 500 * 1024]
+    assert b"Disallow: /\n" not in body[: 500 * 1024]
+    assert b"\nDisallow: /\n" in body[500 * 1024 :]
+    assert b"\nDisallow: /\n" in body[: 600 * 1024]
+
+
+@pytest.mark.parametrize(("name", "hops"), [("robots-redirects", 5), ("robots-many-redirects", 20)])
+def test_a_robots_file_is_behind_redirects(site: FixtureServer, ask: Ask, name: str, hops: int) -> None:
+    url, seen = site.fault(name), 0
+    while (answer := ask(url)).status == 302:
+        url, seen = urljoin(url, answer.headers["Location"]), seen + 1
+    assert (answer.status, seen) == (200, hops)
+    assert answer.body == b"User-agent: *\nDisallow: /\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "words"),
+    [
+        ("robots-refusing", (200, "text/plain; charset=utf-8"), b"Disallow: /\n"),
+        ("robots-error", (500, "text/html; charset=utf-8"), b""),
+        ("robots-missing", (404, "text/html; charset=utf-8"), b""),
+        ("robots-html", (200, "text/html; charset=utf-8"), b"<html"),
+        ("robots-binary", (200, "text/plain; charset=utf-8"), bytes(range(256))),
+        ("robots-delay-huge", (200, "text/plain; charset=utf-8"), b"Crawl-delay: 1e9\n"),
+        ("robots-delay-negative", (200, "text/plain; charset=utf-8"), b"Crawl-delay: -1\n"),
+        ("robots-delay-nan", (200, "text/plain; charset=utf-8"), b"Crawl-delay: NaN\n"),
+    ],
+)
+def test_robots_files_say_what_their_names_say(
+    site: FixtureServer, ask: Ask, name: str, kind: tuple[int, str], words: bytes
+) -> None:
+    answer = ask(site.fault(name))
+    assert (answer.status, answer.headers["Content-Type"]) == kind
+    assert words in answer.body
+
+
+def test_the_patterns_of_a_robots_file_are_many_and_have_many_stars(site: FixtureServer, ask: Ask) -> None:
+    lines = ask(site.fault("robots-patterns")).body.splitlines()
+    assert sum(line.startswith(b"Disallow:") and line.count(b"*") >= 30 for line in lines) == 10_000
+
+
+def test_sitemaps_speak_of_this_server_by_the_name_it_was_asked_by(site: FixtureServer, ask: Ask) -> None:
+    listed = {
+        name: re.findall("<loc>(.*)</loc>", ask(site.fault(name)).body.decode())
+        for name in ("sitemap", "sitemap-of-itself", "sitemap-long", "sitemap-of-others")
+    }
+    assert listed["sitemap"] == [site.fault("ok", listed=number) for number in range(3)]
+    assert listed["sitemap-of-itself"] == [site.fault("sitemap-of-itself"), site.fault("sitemap-of-itself", step=1)]
+    assert len(set(listed["sitemap-long"])) == 60_000
+    assert [url for url in listed["sitemap-of-others"] if url.startswith(site.url)] == [site.fault("ok", listed="here")]
+
+
+def test_sitemaps_that_attack_their_reader(site: FixtureServer, ask: Ask) -> None:
+    assert ask(site.fault("sitemap-entities")).body.count(b"<!ENTITY") == 10
+    assert b'SYSTEM "file:///etc/hostname"' in ask(site.fault("sitemap-external-entity")).body
+    bomb = ask(site.fault("sitemap-gzip-bomb", megabytes=20))
+    assert bomb.headers["Content-Type"] == "application/gzip"
+    assert len(bomb.body) < 25_000
+    assert len(gzip.decompress(bomb.body)) == 20_000_000
+
+
 def test_an_endless_page_goes_on_until_the_client_leaves(site: FixtureServer) -> None:
     connection = HTTPConnection(urlsplit(site.url).netloc, timeout=20)
     connection.request("GET", "/faults/endless-page")
@@ -371,20 +530,22 @@ def test_other_types_are_labelled_as_such(site: FixtureServer, ask: Ask) -> None
 
 
 def test_the_server_outlives_every_behaviour(site: FixtureServer, send: Send, ask: Ask) -> None:
-    """All of them as the index shows them, each with a client that leaves after its first bytes."""
+    """All of them as the gallery shows them, each with a client that leaves after its first bytes."""
+    site.reset_blocking()
     parts = urlsplit(site.url)
     for behaviour in BEHAVIOURS.values():
-        for query in behaviour.examples:
+        for case in behaviour.cases:
             connection = HTTPConnection(parts.netloc, timeout=0.3)
             try:
-                connection.request("GET", f"/faults/{behaviour.name}?{query}")
+                connection.request("GET", f"/faults/{behaviour.path(case.query)}")
                 connection.sock.recv(100)
             except (TimeoutError, ConnectionResetError):
                 pass  # silence and resets
             finally:
                 connection.close()
     assert ask(site.url).status == 200
+    assert [entry.path for entry in site.access_log_blocking() if entry.status == 400] == []
     unanswered = {
         entry.path for entry in site.access_log_blocking() if entry.status >= 500 and "code=" not in entry.path
     }
-    assert all(path.startswith("/faults/flaky") for path in unanswered)
+    assert all(path.startswith(("/faults/flaky", "/faults/robots-error")) for path in unanswered)

@@ -17,6 +17,7 @@ import pytest
 from scraper import urls
 from scraper.frontier import SUSPECTED_AFTER, FrontierStatistics, durable, recent, window
 from scraper.frontier.durable import DurableFrontier
+from scraper.frontier.pace import Pacer
 from scraper.frontier.retry import RetryPolicy
 from scraper.model import Delivery, Failure, Lease, Outcome, Request, Skip, Stage, State
 from scraper.options import PaceOptions, ScopeName, StateOptions
@@ -44,6 +45,17 @@ class Even(random.Random):
 
     def uniform(self, a: float, b: float) -> float:
         return (a + b) / 2
+
+
+class Steady(Pacer):
+    """Permits as many requests at a time as the user does, whatever the host answers."""
+
+    def __init__(self, per_host: int) -> None:
+        super().__init__(PaceOptions(per_host=per_host))
+        self._per_host = per_host
+
+    def limit(self, host: str) -> int:
+        return self._per_host
 
 
 class _RoundIsOver(Exception):
@@ -87,7 +99,7 @@ def durable_frontier(
         about={"handler": "tests:parse"},
         outputs=(),
         scope=Scope(scope),
-        per_host=per_host,
+        pacer=Steady(per_host),
         retry=policy(retries),
         in_flight=in_flight,
         max_depth=max_depth,
@@ -167,7 +179,7 @@ def skipped(leased: Lease) -> Outcome:
 async def finish(front: DurableFrontier, *outcomes: Outcome) -> list[Outcome]:
     """The way of pages that were fetched; settles anew as often as another crawler was quicker."""
     for outcome in outcomes:
-        front.fetched(outcome.lease)
+        front.fetched(outcome.lease, None, 0.0)
     while True:
         settled = await front.settle(outcomes, 0.0)
         if await front.commit(settled, Delivery()):
@@ -215,6 +227,7 @@ class Model:
         self.max_depth = max_depth
         self.retries = retries
         self.requests: dict[str, Known] = {}
+        self.held: set[str] = set()
         self.claimed: set[str] = set()
         self.scope: set[str] = set()
         self.failures: Counter[str] = Counter()
@@ -253,6 +266,7 @@ class Model:
         """Checks that the lease may be given now."""
         known = self.requests[leased.key]
         assert known.state == "ready", f"{known} was leased"
+        assert known.host not in self.held
         assert urls.fingerprint(leased.request) == leased.key
         assert leased.request.priority == known.priority
         assert leased.attempt == known.attempts + 1
@@ -275,6 +289,11 @@ class Model:
 
     def fetched(self, leased: Lease) -> None:
         self.requests[leased.key].holds_slot = False
+
+    def hand_back(self, leased: Lease) -> None:
+        known = self.requests[leased.key]
+        known.state = "ready"
+        known.holds_slot = False
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[State]:
         """How these leases should end."""

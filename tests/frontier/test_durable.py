@@ -22,6 +22,7 @@ from scraper.urls import Scope
 from tests.frontier.conftest import Opening
 from tests.frontier.model import (
     Clock,
+    Steady,
     done,
     durable_frontier,
     failed,
@@ -314,7 +315,7 @@ async def test_a_suspect_that_ends_well_is_cleared(opened: Opening, state: Path,
 
 
 async def test_the_first_of_two_equal_seeds_counts(opened: Opening) -> None:
-    memory = MemoryFrontier(scope=Scope("host"), per_host=8, retry=policy(2))
+    memory = MemoryFrontier(scope=Scope("host"), pacer=Steady(8), retry=policy(2))
     front = await opened()
     for each in (memory, front):
         await each.add([Request(SITE, data=1), Request(SITE, data=2)])
@@ -416,7 +417,7 @@ async def test_a_slot_is_free_when_the_page_is_fetched_not_when_it_is_committed(
     front = await opened(pages(2), per_host=1)
     first = lease(front)
     assert front.lease(0.0) is None
-    front.fetched(first)
+    front.fetched(first, None, 0.0)
     assert lease(front).request.url == SITE + "1"
 
 
@@ -452,7 +453,7 @@ async def crawl(front: DurableFrontier, links: dict[str, list[str]], *, at_once:
                 changed.clear()
                 leases: list[Lease] = []
                 while len(leases) < at_once and (leased := front.lease(0.0)) is not None:
-                    front.fetched(leased)
+                    front.fetched(leased, None, 0.0)
                     leases.append(leased)
                 if leases:
                     fetched.update(each.request.url for each in leases)
@@ -496,7 +497,7 @@ def waking(path: Path) -> DurableFrontier:
         about={},
         outputs=(),
         scope=Scope("any"),
-        per_host=2,
+        pacer=Steady(2),
         retry=RetryPolicy(PaceOptions(backoff_s=0.0)),
         in_flight=1,
     )
@@ -674,6 +675,27 @@ async def test_steps_at_the_same_time_lose_nothing(opened: Opening, clock: Clock
     assert set(ended.values()) == {1}
     counts = front.statistics()
     assert counts.seen == counts.done == len(ended)
+
+
+async def test_the_file_is_left_alone_while_all_hosts_at_work_are_held_and_others_wait(opened: Opening) -> None:
+    with small(hosts=2):
+        front = await opened([*pages(4, "a"), *pages(4, "b"), *pages(4, "c")])
+        names = [f"{name}.test:80" for name in "abc"]
+        for name in names:
+            front.hold(name)
+        assert front.statistics().hosts == 2
+        rounds = 0
+        while front.lease(0.0) is None and front._wish.is_set():
+            rounds += 1
+            assert rounds < 5
+            front._wish.clear()
+            await front.attend_once()
+        for name in names:
+            front.release(name)
+        while front.statistics().waiting:
+            leases = lease_all(front)
+            await finish(front, *map(done, leases)) if leases else await front.attend_once()
+        assert front.statistics().done == 12
 
 
 # Whose file it is

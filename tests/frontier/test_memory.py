@@ -10,6 +10,7 @@ from scraper.frontier.retry import RetryPolicy
 from scraper.model import Delivery, Failure, Lease, Outcome, Request, Skip, Stage, State
 from scraper.options import PaceOptions, ScopeName
 from scraper.urls import Scope
+from tests.frontier.model import Steady
 
 SITE = "http://site.test/"
 
@@ -19,7 +20,7 @@ def frontier(
 ) -> MemoryFrontier:
     pace = PaceOptions(per_host=per_host, retries=retries, backoff_s=1.0, max_retry_after_s=100.0)
     policy = RetryPolicy(pace, random.Random(7))
-    return MemoryFrontier(scope=Scope(scope), per_host=per_host, retry=policy, max_depth=max_depth)
+    return MemoryFrontier(scope=Scope(scope), pacer=Steady(per_host), retry=policy, max_depth=max_depth)
 
 
 def lease(front: MemoryFrontier, now_s: float = 0.0) -> Lease:
@@ -38,6 +39,8 @@ def failed(leased: Lease, *, retryable: bool = True, retry_after_s: float | None
 
 
 async def finish(front: MemoryFrontier, *outcomes: Outcome, now_s: float = 0.0) -> list[Outcome]:
+    for outcome in outcomes:
+        front.fetched(outcome.lease, None, now_s)
     settled = await front.settle(outcomes, now_s)
     await front.commit(settled, Delivery())
     counts = front.statistics()
@@ -203,9 +206,9 @@ async def test_a_slot_is_free_when_the_page_is_fetched_not_when_it_is_committed(
     await front.add([Request(SITE), Request(SITE + "b")])
     first = lease(front)
     assert front.lease(0.0) is None
-    front.fetched(first)
+    front.fetched(first, None, 0.0)
     second = lease(front)
-    front.fetched(second)
+    front.fetched(second, None, 0.0)
     await finish(front, done(first), done(second))
     assert front.statistics().hosts == 0
 

@@ -141,7 +141,7 @@ async def test_no_more_is_leased_than_there_are_slots(opened: Opening, monkeypat
     monkeypatch.setattr(presence_module, "SLOTS", 2)
     front = await opened(PAGES)
     first, second = lease_all(front)
-    front.fetched(first)
+    front.fetched(first, None, 0.0)
     assert front.lease(0.0) is None
     await finish(front, done(first))
     assert lease(front).request.url == "http://site.test/2"

@@ -8,7 +8,7 @@ import pytest
 
 from scraper.frontier.state.schema import APPLICATION_ID, MIGRATIONS, bring_up_to_date
 
-NEXT = "ALTER TABLE hosts ADD COLUMN delay_s REAL NOT NULL DEFAULT 0;\nCREATE TABLE robots (origin TEXT);\n"
+NEXT = "ALTER TABLE hosts ADD COLUMN delay_s REAL NOT NULL DEFAULT 0;\nCREATE TABLE sites (origin TEXT);\n"
 BROKEN = "ALTER TABLE hosts ADD COLUMN delay_s REAL;\nALTER TABLE nothing ADD COLUMN x;\n"
 
 

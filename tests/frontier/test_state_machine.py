@@ -22,6 +22,7 @@ from scraper.urls import Scope
 from tests.frontier.model import (
     Clock,
     Model,
+    Steady,
     Stepped,
     copy_hands,
     done,
@@ -92,7 +93,10 @@ class Machine(RuleBasedStateMachine):
         self.front = self.frontier()
         # All that it has is leased at once, so that any request can end in it when it ends in the other.
         self.mirror: MemoryFrontier | None = MemoryFrontier(
-            scope=Scope("host"), per_host=1_000_000, retry=policy(RETRIES), max_depth=self.max_depth
+            scope=Scope("host"),
+            pacer=Steady(1_000_000),
+            retry=policy(RETRIES),
+            max_depth=self.max_depth,
         )
         self.mirrored: dict[str, Lease] = {}
 
@@ -148,9 +152,28 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def fetch(self) -> None:
         leased = next(leased for leased in self.leases if leased.key not in self.fetched)
-        self.front.fetched(leased)
+        self.front.fetched(leased, None, 0.0)
         self.model.fetched(leased)
         self.fetched.add(leased.key)
+
+    @precondition(lambda self: len(self.leases) > len(self.fetched))
+    @rule(from_end=st.integers(0, 2))
+    def hand_back(self, from_end: int) -> None:
+        unused = [leased for leased in self.leases if leased.key not in self.fetched]
+        leased = unused[-1 - min(from_end, len(unused) - 1)]
+        self.front.hand_back(leased, 0.0)
+        self.model.hand_back(leased)
+        self.leases.remove(leased)
+
+    @rule(host=st.sampled_from(HOSTS), is_held=st.booleans())
+    def hold(self, host: str, *, is_held: bool) -> None:
+        name = urls.host_port(f"{host}/")
+        if is_held:
+            self.front.hold(name)
+            self.model.held.add(name)
+        else:
+            self.front.release(name)
+            self.model.held.discard(name)
 
     @precondition(lambda self: self.leases)
     @rule(plans=st.lists(plans, min_size=1, max_size=5), start=st.integers(0, 3), is_late=st.booleans())
@@ -176,6 +199,9 @@ class Machine(RuleBasedStateMachine):
             self.runner.run(self.follow(self.mirror, outcomes))
 
     def settle(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        for outcome in outcomes:
+            self.front.fetched(outcome.lease, None, 0.0)
+            self.model.fetched(outcome.lease)
         settled = self.runner.run(self.front.settle(outcomes, 0.0))
         assert [outcome.state for outcome in settled] == self.model.settle(outcomes)
         return settled
@@ -184,6 +210,8 @@ class Machine(RuleBasedStateMachine):
         while (leased := mirror.lease(math.inf)) is not None:
             self.mirrored[leased.key] = leased
         own = [outcome._replace(lease=self.mirrored.pop(outcome.lease.key)) for outcome in outcomes]
+        for outcome in own:
+            mirror.fetched(outcome.lease, None, 0.0)
         await mirror.commit(await mirror.settle(own, 0.0), Delivery())
 
     @rule(seconds=st.sampled_from([0.0, 1.0, 1.5, 200.0]))
@@ -238,6 +266,7 @@ class Machine(RuleBasedStateMachine):
         self.model.reopen(crashed=crashed)
         self.leases.clear()
         self.fetched.clear()
+        self.model.held.clear()
         self.front = self.frontier(retry_failed=retry_failed)
         self.runner.run(self.front.open([]))
         for url in self.widened:  # becomes durable with the next commit; a redirect that is lost comes again
@@ -268,6 +297,9 @@ class Machine(RuleBasedStateMachine):
         """Everything that waits is leased in the end."""
         if not self.model.requests:
             return
+        for name in self.model.held:
+            self.front.release(name)
+        self.model.held.clear()
         rounds = 0
         while self.model.of("ready", "leased", "delayed"):
             rounds += 1

@@ -11,14 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scraper.frontier import window as window_module
-from scraper.frontier.schedule import Entry
+from scraper.frontier.schedule import Entry, Schedule
 from scraper.frontier.state.values import FIRST, Load, Order, Row, Want
 from scraper.frontier.window import Window
-from tests.frontier.model import small
+from tests.frontier.model import Steady, small
 
 
 def host_name(host: int) -> str:
     return f"h{host}.test:80"
+
+
+def schedule(per_host: int) -> Schedule:
+    return Schedule(Steady(per_host))
+
+
+def free_slot(window: Window, entry: Entry) -> None:
+    window._schedule.free_slot_of(entry, None, 0.0)
 
 
 class File:
@@ -77,6 +85,7 @@ class File:
         window.move(moved)
         for entry in ends:
             del self.under_way[entry.number]
+            free_slot(window, entry)
             window.end(entry)
 
     def line_up(self, host: int) -> None:
@@ -133,7 +142,7 @@ steps = st.lists(
 @given(steps=steps, most_hosts=st.integers(1, 6))
 def test_each_is_the_first_of_its_host_and_none_is_lost(steps: list[tuple[str, object]], most_hosts: int) -> None:
     with small(hosts=most_hosts):
-        file = File(Window(2, most_hosts, 1))
+        file = File(Window(schedule(2), most_hosts, 1))
         for kind, what in steps:
             under_way = list(file.under_way.values())
             if kind == "commit":
@@ -152,18 +161,19 @@ def test_each_is_the_first_of_its_host_and_none_is_lost(steps: list[tuple[str, o
                 file.commit(ends=under_way[:what])
             elif kind == "slot" and under_way:
                 assert isinstance(what, int)
-                file.window.free_slot(under_way[what % len(under_way)])
+                free_slot(file.window, under_way[what % len(under_way)])
             elif kind == "back" and under_way:
                 assert isinstance(what, int)
                 entry = under_way[what % len(under_way)]
                 del file.under_way[entry.number]
+                free_slot(file.window, entry)
                 file.window.put_back(entry)
             elif kind == "give":
                 assert isinstance(what, int)
                 file.window.give_away(what)
             assert waiting(file.window) <= 2 * 8 + 2 * 6  # the bound, and two of each host
             assert len(file.window._hosts) <= most_hosts
-            assert file.window.under_way == len(file.under_way)
+            assert len(file.window._under_way) == len(file.under_way)
         file.drain()
 
 
@@ -181,12 +191,12 @@ def numbers(window: Window) -> list[int]:
     found = []
     while (entry := window.pop(0.0)) is not None:
         found.append(entry.number)
-        window.free_slot(entry)
+        window._schedule.free_slot_of(entry, None, 0.0)
     return found
 
 
 def test_what_stands_behind_the_horizon_stays_in_the_file() -> None:
-    window = Window(8, 10, 1)
+    window = Window(schedule(8), 10, 1)
     window.load([Load(1, host_name(1), rows_of(1, 3, depth=2), is_all=False)])
     window.admit([Row(10, "http://h1.test/10", 1, 1, 0, 0, None), Row(11, "http://h1.test/11", 1, 3, 0, 0, None)])
     assert numbers(window) == [10, 1, 2, 3]
@@ -195,7 +205,7 @@ def test_what_stands_behind_the_horizon_stays_in_the_file() -> None:
 
 
 def test_without_a_horizon_everything_comes_in() -> None:
-    window = Window(8, 10, 1)
+    window = Window(schedule(8), 10, 1)
     window.load([Load(1, host_name(1), rows_of(1, 2), is_all=True)])
     window.admit(rows_of(1, 1, depth=9, first=7))
     assert numbers(window) == [1, 2, 7]
@@ -203,7 +213,7 @@ def test_without_a_horizon_everything_comes_in() -> None:
 
 
 def test_a_row_that_is_here_already_is_not_taken_twice() -> None:
-    window = Window(8, 10, 1)
+    window = Window(schedule(8), 10, 1)
     window.load([Load(1, host_name(1), rows_of(1, 2), is_all=True)])
     taken = window.pop(0.0)
     assert taken is not None
@@ -213,7 +223,7 @@ def test_a_row_that_is_here_already_is_not_taken_twice() -> None:
 
 
 def test_a_row_of_a_host_that_is_not_at_work_is_left() -> None:
-    window = Window(8, 10, 1)
+    window = Window(schedule(8), 10, 1)
     window.admit(rows_of(3, 1))
     window.move(rows_of(3, 1))
     assert window.pop(0.0) is None
@@ -221,21 +231,21 @@ def test_a_row_of_a_host_that_is_not_at_work_is_left() -> None:
 
 
 def test_a_move_brings_in_what_was_behind_the_horizon() -> None:
-    window = Window(8, 10, 1)
+    window = Window(schedule(8), 10, 1)
     window.load([Load(1, host_name(1), rows_of(1, 2, depth=2), is_all=False)])
     window.move([Row(9, "http://h1.test/9", 1, 1, 0, 0, None)])
     assert numbers(window) == [9, 1, 2]
 
 
 def test_a_move_brings_forward_what_waits_here() -> None:
-    window = Window(8, 10, 1)
+    window = Window(schedule(8), 10, 1)
     window.load([Load(1, host_name(1), rows_of(1, 3, depth=2), is_all=True)])
     window.move(rows_of(1, 1, depth=1, first=3))
     assert numbers(window) == [3, 1, 2]
 
 
 def test_a_move_reaches_what_is_under_way() -> None:
-    window = Window(8, 10, 1)
+    window = Window(schedule(8), 10, 1)
     window.load([Load(1, host_name(1), rows_of(1, 1, depth=5), is_all=True)])
     entry = window.pop(0.0)
     assert entry is not None
@@ -245,7 +255,7 @@ def test_a_move_reaches_what_is_under_way() -> None:
 
 def test_more_is_wanted_when_half_of_what_is_kept_is_gone() -> None:
     with small(hosts=10, entries=100, of_a_host=4):
-        window = Window(8, 10, 1)
+        window = Window(schedule(8), 10, 1)
         window.load([Load(1, host_name(1), rows_of(1, 4), is_all=False)])
         for _ in range(2):
             window.pop(0.0)
@@ -257,7 +267,7 @@ def test_more_is_wanted_when_half_of_what_is_kept_is_gone() -> None:
 @pytest.mark.parametrize("far", [[], [Row(100, "http://h1.test/100", 1, 100, 0, 0, None)]])
 def test_a_host_that_grows_far_beyond_its_share_is_trimmed_to_the_first(far: list[Row]) -> None:
     with small(hosts=10, entries=100, of_a_host=4):
-        window = Window(8, 10, 1)
+        window = Window(schedule(8), 10, 1)
         window.load([Load(1, host_name(1), far, is_all=not far)])
         for number in range(20, 0, -1):  # each in front of those before
             window.admit([Row(number, f"http://h1.test/{number}", 1, number, 0, 0, None)])
@@ -271,7 +281,7 @@ def test_a_host_that_grows_far_beyond_its_share_is_trimmed_to_the_first(far: lis
 
 def test_hosts_that_came_early_keep_less_when_many_come() -> None:
     with small(hosts=1_000, entries=100, of_a_host=50):
-        file = File(Window(8, 1_000, 1))
+        file = File(Window(schedule(8), 1_000, 1))
         for host in range(60):
             file.commit(found=[(host, 0, 0)] * 50)
             assert waiting(file.window) <= 2 * 100 + 2 * 60
@@ -281,7 +291,7 @@ def test_hosts_that_came_early_keep_less_when_many_come() -> None:
 
 def test_a_file_of_many_hosts_is_not_loaded_at_once() -> None:
     with small(hosts=1_000, entries=100, of_a_host=50):
-        window = Window(8, 1_000, 1)
+        window = Window(schedule(8), 1_000, 1)
         hosts = 0
         while window.room > 0:
             room, share = window.room, window.first_share
@@ -300,7 +310,7 @@ def test_a_file_of_many_hosts_is_not_loaded_at_once() -> None:
 def test_hosts_beyond_the_room_take_turns() -> None:
     """Two hosts may be at work and six have plenty: none waits until another is through."""
     with small(hosts=2, entries=8, of_a_host=4):
-        file = File(Window(1, 2, 1))
+        file = File(Window(schedule(1), 2, 1))
         file.commit(found=[(host, 0, 0) for host in range(6) for _ in range(20)])
         served: Counter[str] = Counter()
         for _ in range(60):
@@ -313,7 +323,7 @@ def test_hosts_beyond_the_room_take_turns() -> None:
 
 
 def test_what_is_given_away_is_not_leased_and_goes_when_nothing_is_under_way() -> None:
-    window = Window(8, 10, 1)
+    window = Window(schedule(8), 10, 1)
     window.load([Load(host, host_name(host), rows_of(host, 3, first=10 * host), is_all=True) for host in (1, 2)])
     entry = window.pop(0.0)
     assert entry is not None
@@ -332,7 +342,7 @@ def test_what_is_given_away_is_not_leased_and_goes_when_nothing_is_under_way() -
 
 
 def test_no_more_hosts_are_given_away_than_asked() -> None:
-    window = Window(8, 10, 1)
+    window = Window(schedule(8), 10, 1)
     window.load([Load(host, host_name(host), rows_of(host, 1, first=host), is_all=True) for host in range(1, 6)])
     window.give_away(2)
     assert len(window.take_idle(others_wait=False)) == 2
@@ -340,18 +350,18 @@ def test_no_more_hosts_are_given_away_than_asked() -> None:
 
 
 def test_a_host_that_is_going_counts_as_given() -> None:
-    window = Window(8, 10, 1)
+    window = Window(schedule(8), 10, 1)
     window.load([Load(host, host_name(host), rows_of(host, 2, first=10 * host), is_all=True) for host in range(1, 5)])
     under_way = [entry for _ in range(4) if (entry := window.pop(0.0)) is not None]
     for entry in under_way:
-        window.free_slot(entry)
+        window._schedule.free_slot_of(entry, None, 0.0)
     for _ in range(3):  # the same surplus is seen until those hosts have gone
         window.give_away(2)
     assert len(numbers(window)) == 2
 
 
 def test_hosts_without_anything_to_give_do_not_count_as_given() -> None:
-    window = Window(8, 10, 1)
+    window = Window(schedule(8), 10, 1)
     window.load([Load(1, host_name(1), [], is_all=True)])
     window.load([Load(host, host_name(host), rows_of(host, 1, first=host), is_all=True) for host in (2, 3)])
     window.give_away(1)
@@ -360,12 +370,12 @@ def test_hosts_without_anything_to_give_do_not_count_as_given() -> None:
 
 @pytest.mark.parametrize("in_flight", [1, 5_000])
 def test_a_host_holds_enough_for_all_that_may_be_under_way(in_flight: int) -> None:
-    assert Window(8, 10, in_flight).share >= 2 * in_flight
-    assert Window(8, 10, in_flight).share >= window_module._MOST_OF_A_HOST
+    assert Window(schedule(8), 10, in_flight).share >= 2 * in_flight
+    assert Window(schedule(8), 10, in_flight).share >= window_module._MOST_OF_A_HOST
 
 
 def test_hosts_are_counted_that_have_something_to_do() -> None:
-    window = Window(8, 10, 1)
+    window = Window(schedule(8), 10, 1)
     window.load([Load(1, host_name(1), rows_of(1, 1), is_all=True)])
     window.load([Load(2, host_name(2), rows_of(2, 1, first=2), is_all=False)])
     under_way = [entry for _ in range(2) if (entry := window.pop(0.0)) is not None]

@@ -180,7 +180,8 @@ class Crawl:
 
     def evidence(self) -> Evidence:
         """What is left of it, once it has come to its end."""
-        log = self._place.server.access_log_blocking()
+        # Not a request of the crawl, but what it asks every site first.
+        log = [entry for entry in self._place.server.access_log_blocking() if entry.path != "/robots.txt"]
         return Evidence(self._place.nodes, self._place.seeds, self._orders.folder, log, dict(self._lost))
 
     def judge(self) -> Tally:

@@ -129,7 +129,7 @@ def _special(pages: int, rng: random.Random) -> dict[str, Node]:
             found[first] = Node(kind, (first, to))
 
     for n in range(max(pages // 20, 2)):
-        add(Kind.PAGE, f"/faults/flaky?key=k{n}&fails={1 + n % RETRIES}")
+        add(Kind.PAGE, f"/faults/flaky?key=k{n}&fails={1 + n % RETRIES}&code=502")
         add(Kind.MISSING, f"/faults/status?code={rng.choice((404, 410))}&n={n}")
         add(Kind.MISSING, f"/gone/{n}.html")
         add(Kind.BROKEN, f"/faults/status?code=500&n={n}")

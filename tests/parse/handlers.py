@@ -41,6 +41,11 @@ def own_links(page: Page) -> Iterator[Links]:
     yield Links(tuple(page.links()))
 
 
+def own_links_ten_times(page: Page) -> Iterator[Links]:
+    for _ in range(10):
+        yield Links(page.link_tuple())
+
+
 def foreign_links(page: Page) -> Iterator[Links]:
     yield Links(("next", "http://example.org:80/a#b", "mailto:x@example.org", "http://["))
 

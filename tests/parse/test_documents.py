@@ -188,6 +188,9 @@ def test_links_are_the_href_of_a_and_area(make_page: MakePage, markup: str, href
         ("<base href='javascript:alert(1)'>", "http://example.org/d/x"),
         ("<base href='http://['>", "http://example.org/d/x"),
         ("<base href>", "http://example.org/d/x"),
+        ("<base href='data:text/html,'>", "http://example.org/d/x"),
+        ("<base href='file:///etc/'>", "http://example.org/d/x"),
+        (f"<base href='/{'x' * 8_192}/'>", "http://example.org/d/x"),
         ("<p>&lt;base href=/no/> <!-- <base href=/no/> -->", "http://example.org/d/x"),
     ],
 )

@@ -25,7 +25,7 @@ def html5lib_cases() -> list[tuple[bytes, str]]:
 @pytest.mark.skipif(not DATA.exists(), reason="html5lib's encoding cases are not at hand")
 def test_the_standards_cases_are_met() -> None:
     cases = html5lib_cases()
-    assert len(cases) > 80
+    assert len(cases) >= 82
     assert [(data[:80], name) for data, name in cases if sniff(data, "") != name] == []
 
 
@@ -54,6 +54,46 @@ def test_the_standards_cases_are_met() -> None:
 )
 def test_bom_then_header_then_markup_then_a_guess(body: bytes, content_type: str, expected: str) -> None:
     assert sniff(body, content_type) == expected
+
+
+CONTENT = b"<meta http-equiv=content-type content='text/html; charset=%s'>"
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (CONTENT % b"koi8-r", "koi8-r"),
+        (CONTENT % b'"koi8-r"', "koi8-r"),
+        (CONTENT % b"koi8-r;x", "koi8-r"),
+        (CONTENT % b"koi8-r x", "koi8-r"),
+        (CONTENT % b'"koi8-r; charset=koi8-r', None),
+        (CONTENT % b"; charset=koi8-r", None),
+        (CONTENT % b"unheard-of", None),
+        (CONTENT % b"utf-16le", "utf-8"),
+        (b"<meta content='charset charset = koi8-r' http-equiv=Content-Type>", "koi8-r"),
+        (b"<meta content='text/html; charset=koi8-r'>", None),
+        (b"<meta http-equiv=refresh content='text/html; charset=koi8-r'>", None),
+        (b"<meta charset=unheard-of http-equiv=content-type content='charset=koi8-r'>", None),
+        (b"<meta content='charset=big5' charset=koi8-r http-equiv=content-type>", "koi8-r"),
+        (b"<meta charset=koi8-r charset=big5>", "koi8-r"),
+        (b"<META/CHARSET=KOI8-R>", "koi8-r"),
+        (b"<meta charset = 'koi8-r' >", "koi8-r"),
+        (b"<metax charset=koi8-r>", None),
+        (b"</meta charset=koi8-r>", None),
+        (b"<!-- <meta charset=koi8-r> -->", None),
+        (b"<!--><meta charset=koi8-r>", "koi8-r"),
+        (b"<? <meta charset=koi8-r>", None),
+        (b"</ <meta charset=koi8-r>", None),
+        (b"<a title='<meta charset=koi8-r>'>", None),
+        (b"<a title='x'<meta charset=koi8-r>", None),
+        (b"<meta charset='koi8-r", None),
+        (b"<meta charset=koi8-r", None),
+        (b"<meta charset=unheard-of><meta charset=koi8-r>", "koi8-r"),
+    ],
+)
+def test_a_meta_element_declares_as_the_standard_says(head: bytes, expected: str | None) -> None:
+    """See https://html.spec.whatwg.org/#prescan-a-byte-stream-to-determine-its-encoding."""
+    assert sniff(head, "") == (expected or "windows-1252")
 
 
 def test_a_declaration_behind_a_long_comment_counts() -> None:

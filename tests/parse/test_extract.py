@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scraper import urls
 from scraper.errors import HandlerNotImportable, InvalidOption, UsageError
 from scraper.handlers import name_of
 from scraper.model import Extraction, Failure, Request, Response, Stage
@@ -312,3 +313,30 @@ def test_a_page_shows_itself(capsys: pytest.CaptureFixture[str]) -> None:
     assert repr(page) == "<Page http://example.org/d/page 200, 3 bytes, lxml, not parsed>"
     assert page.title is None
     assert repr(page).endswith("lxml, parsed>")
+
+
+def test_a_long_base_does_not_make_a_small_page_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each link is joined to the base: a page of 1 MB could lead to 800 MB of addresses."""
+    monkeypatch.setattr(urls, "MAX_TOTAL_CHARS", 50_000)
+    links = "".join(f"<a href={number}>" for number in range(1_000))
+    body = f"<base href='/{'x' * 990}/'>{links}".encode()
+    result = extracted(handlers.own_links, body=body)
+    assert sum(map(len, result.links)) <= 50_000
+    assert len(result.links) == 49
+    assert result.dropped == (("invalid_url", 951),)
+
+
+def test_a_handler_cannot_repeat_long_links_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(urls, "MAX_TOTAL_CHARS", 100)
+    result = extracted(handlers.own_links_ten_times, body=b"<a href=1><a href=2>")
+    assert result.links == ("http://example.org/d/1", "http://example.org/d/2") * 3
+    assert result.dropped == (("too_many_links", 14),)
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_no_meta_refresh_is_followed(parser: ParserName) -> None:
+    """So none can make a loop: whoever wants one yields a request for it."""
+    body = b"<meta http-equiv=refresh content='0; url=/d/page'><meta http-equiv=refresh content='0; url=/next'>"
+    result = extracted("scraper.parse.outline:outline", parser=parser, body=body)
+    assert result.links == ()
+    assert result.items[0]["links"] == 0

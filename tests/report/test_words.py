@@ -112,6 +112,7 @@ def test_an_executor_is_named_as_in_a_sentence(executor: str, workers: int, phra
         ("http_799", "the server answered 799"),
         ("crashes", "the crawler died with this page again and again"),
         ("parse_timeout", "took too long to parse"),
+        ("trap_calendar", "a trap: dates without end"),
         ("some_new_reason", "some new reason"),
         ("bad\x1b[31m", "bad[31m"),
     ],

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import shlex
 import sqlite3
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from scraper import command_line
 from scraper.errors import StateRefused
 from scraper.frontier.state import presence
 from scraper.frontier.state.presence import Presence
@@ -182,5 +181,4 @@ def _crawlers(database: sqlite3.Connection) -> int:
 
 def _command() -> str:
     """What this process was started as, for the message that another one gets."""
-    words = [Path(sys.argv[0] or sys.executable).name, *sys.argv[1:]]
-    return re.sub(r"//[^/@\s]*@", "//", shlex.join(words))[:1_000]  # a password must not be stored
+    return command_line.shown([Path(sys.argv[0] or sys.executable).name, *sys.argv[1:]])[:1_000]

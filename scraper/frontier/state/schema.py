@@ -11,6 +11,8 @@ crawlers   who works on this file
 outputs    how far each output is committed
 counts     numbers of the crawl
 about      which crawl this is
+robots     robots.txt files, packed, and until when they count
+rests      hosts that are to be left alone, and until when
 """
 
 from __future__ import annotations
@@ -69,8 +71,13 @@ CREATE TABLE counts (
 CREATE TABLE about (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 """
 
+_SECOND = """
+CREATE TABLE robots (origin TEXT PRIMARY KEY, packed BLOB NOT NULL, until_s REAL NOT NULL);
+CREATE TABLE rests (host TEXT PRIMARY KEY, until_s REAL NOT NULL) WITHOUT ROWID;
+"""
+
 # One script for each version: the first makes an empty file one of version 1, the next one of version 2, and so on.
-MIGRATIONS = (_FIRST,)
+MIGRATIONS = (_FIRST, _SECOND)
 
 
 def bring_up_to_date(database: sqlite3.Connection, migrations: tuple[str, ...] = MIGRATIONS) -> None:

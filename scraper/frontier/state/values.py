@@ -15,6 +15,18 @@ FIRST: Order = (-(2**63), -1, -1)
 """Stands before every request."""
 
 
+class RobotsText(NamedTuple):
+    """A robots.txt as it was fetched.
+
+    Args:
+        body: unpacked; empty where a site has none.
+        fresh_s: for how long it still counts; not positive once it does not.
+    """
+
+    body: bytes
+    fresh_s: float
+
+
 class Found(NamedTuple):
     """A request that may be new.
 
@@ -93,6 +105,7 @@ class Change:
         wants: hosts of which more is wanted.
         room: how many hosts may be taken.
         share: how many requests of a host that is taken are wanted.
+        rests: hosts that are to be left alone, and until when.
     """
 
     ends: list[tuple[int, int, int]] = field(default_factory=list)
@@ -108,6 +121,7 @@ class Change:
     wants: list[Want] = field(default_factory=list)
     room: int = 0
     share: int = 0
+    rests: list[tuple[str, float]] = field(default_factory=list)
 
 
 class Applied(NamedTuple):
@@ -140,12 +154,14 @@ class Opened(NamedTuple):
         scope: places in scope, and whether they are seeds.
         suspects: requests that crawlers died with, and how many did.
         clock_s: the latest time that the file knows of.
+        rests: hosts that are to be left alone, and until when.
     """
 
     counts: Counter[tuple[str, str]]
     scope: list[tuple[str, bool]]
     suspects: dict[int, int]
     clock_s: float
+    rests: list[tuple[str, float]]
 
 
 class Met(NamedTuple):

@@ -1,0 +1,58 @@
+"""Fetching beside a crawl, as a guest of the same sites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Protocol, Self
+
+from scraper.errors import NotRunning
+from scraper.frontier.protocol import Answer
+from scraper.model import Request, Response
+
+_ROBOTS = "/robots.txt"
+
+
+class Errands(Protocol):
+    """A crawl that runs errands."""
+
+    async def run_errand(self, request: Request) -> Answer:
+        """Fetches something in its host's turn."""
+
+    async def robots_text(self, url: str) -> bytes | None:
+        """What the crawl knows as the robots.txt of a URL's site; None if it does not ask for such files."""
+
+
+class Beside:
+    """A fetcher for what is no request of the crawl, such as sitemaps: at the pace of its hosts, and without asking
+    again for a robots.txt that the crawl has.
+
+    Args:
+        crawl: that runs; None while none does.
+    """
+
+    def __init__(self, crawl: Callable[[], Errands | None]) -> None:
+        self._crawl = crawl
+
+    async def fetch(self, request: Request) -> Answer:
+        """One attempt, as `scraper.fetch.Fetcher` says.
+
+        Raises:
+            NotRunning: no crawl is running.
+        """
+        crawl = self._crawl()
+        if crawl is None:
+            raise NotRunning("no crawl is running to fetch something beside")
+        if request.url.endswith(_ROBOTS) and request.url.count("/") == 3:
+            text = await crawl.robots_text(request.url)
+            if text is not None:
+                return Response(request.url, 200, (), text, len(text), 0.0)
+        return await crawl.run_errand(request)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
