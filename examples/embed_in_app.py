@@ -4,7 +4,8 @@
     curl 'http://127.0.0.1:8080/titles?url=https://example.org/&pages=10'
 
 The pool of workers is started once and shared by all requests; each request gets a crawler of its own, answers
-line by line while the crawl runs, and ends the crawl when its client goes away.
+line by line while the crawl runs, and ends the crawl when its client goes away. A start URL may be a private address:
+before you let strangers call it, let it reach public addresses only (docs/security.md, "What is yours to do").
 """
 
 import asyncio

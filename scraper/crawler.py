@@ -297,9 +297,11 @@ class Crawler:
     def _product_token(self) -> str:
         """The name by which sites speak to this crawler; empty where nobody knows under which it goes."""
         options = FetchOptions() if self._fetch is None else self._fetch
-        return product_token(options.user_agent) if isinstance(options, FetchOptions) else ""
+        return product_token(options.agent) if isinstance(options, FetchOptions) else ""
 
     def _is_named(self, host_port: str) -> bool:
+        if isinstance(self._fetch, FetchOptions) and not self._fetch.addresses.trust_seeds:
+            return False
         return self._run is not None and self._run.is_named(host_port)
 
 
@@ -481,8 +483,8 @@ class _Run:
             fetch=self.visits.run_errand,
         )
 
-    async def run_errand(self, request: Request) -> Answer:
-        return await self.visits.run_errand(request)
+    async def run_errand(self, request: Request, max_body_bytes: int) -> Answer:
+        return await self.visits.run_errand(request, max_body_bytes)
 
     async def robots_text(self, url: str) -> bytes | None:
         return None if self._rules is None else await self._rules.text(url)

@@ -73,7 +73,7 @@ class SiteListing:
         self._fetch = fetch
         self._limits = limits
         self._retry = RetryPolicy(PaceOptions())
-        self._agent = product_token((fetch if isinstance(fetch, FetchOptions) else FetchOptions()).user_agent)
+        self._agent = product_token((fetch if isinstance(fetch, FetchOptions) else FetchOptions()).agent)
         self.count = 0
         self.problems: list[FileProblem] = []
 
@@ -87,7 +87,7 @@ class SiteListing:
             return
         options = self._fetch or FetchOptions()
         options = replace(options, max_body_bytes=max(options.max_body_bytes, _MAX_SITEMAP_BYTES))
-        named = {urls.host_port(url) for url in self._sites.values()}
+        named = {urls.host_port(url) for url in self._sites.values() if options.addresses.trust_seeds}
         async with AioFetcher(options, OpenGate(), 1, named.__contains__) as fetcher:
             for site in self._sites.values():
                 fetcher.keep_credentials(site)

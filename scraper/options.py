@@ -83,11 +83,14 @@ class AddressOptions:
         allow_private: every address.
         allow: networks and hosts that may be connected to.
         deny: networks and hosts that may not, whatever else permits them.
+        trust_seeds: whether the hosts and ports of seeds count as named by the user. A service that crawls what
+            strangers ask for must not let them name its own network.
     """
 
     allow_private: bool = False
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    trust_seeds: bool = True
 
     def __post_init__(self) -> None:
         self.rules()
@@ -227,6 +230,12 @@ class FetchOptions:
         return self.contact if is_one else None
 
     @property
+    def agent(self) -> str:
+        """What sites get to see as the crawler's name: the user agent, unless a header says otherwise."""
+        given = (value for name, value in self.headers.items() if name.lower() == "user-agent")
+        return next(given, self.user_agent)
+
+    @property
     def full_user_agent(self) -> str:
         """The user agent with the contact behind it, as it is sent."""
         return self.user_agent if self.contact is None else f"{self.user_agent} (+{self.contact})"
@@ -247,8 +256,8 @@ class PaceOptions:
         backoff_s: mean wait before the first retry; doubles with each further one.
         max_backoff_s: no mean wait is longer.
         max_retry_after_s: a server's Retry-After is honoured up to here.
-        host_patience_s: pages of a host that cannot be reached wait; when it has been out of reach for so long, they
-            fail.
+        host_patience_s: pages of a host that answered before, and is out of reach, wait; when it has been for so long,
+            they fail.
     """
 
     concurrency: int = 32

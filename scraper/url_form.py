@@ -126,9 +126,11 @@ def _without_session_in_path(url: str) -> str:
         return url
     path, mark, query = url.partition("?")
     start = path.index("/", path.index("//") + 2)
-    found = _IN_PATH.sub("", path[start:])
-    if len(found) == len(path) - start:
+    found, before = _IN_PATH.sub("", path[start:]), path[start:]
+    if len(found) == len(before):
         return url
+    while len(found) < len(before):  # one id may have hidden another
+        found, before = _IN_PATH.sub("", found), found
     # What is left may be no canonical path: "/..;jsessionid=1/" or nothing.
     return urls.canonical(f"{path[:start]}{found or '/'}{mark}{query}")
 

@@ -42,6 +42,16 @@ def test_own_handler() -> None:
     assert re.match(r"\d+ prices from \d+ pages", lines[-1])
 
 
+def test_good_guest() -> None:
+    printed = run("good_guest.py")
+    assert "4 pages done, failed: {'http_404': 1}, skipped: {'robots': 2}" in printed
+    assert printed.count("robots.txt, line 2: Disallow: /private/") == 2
+    asked = re.findall(r"^  \d{3}  (\S+)$", printed, re.MULTILINE)
+    assert asked[0] == "/robots.txt"
+    assert sorted(asked[1:]) == ["/", "/a.html", "/b.html", "/missing.html", "/orphan.html", "/sitemap.xml"]
+    assert printed.endswith("by ExampleBot/1.0 (+https://example.org/bot)\n")
+
+
 def test_durable_crawl() -> None:
     lines = run("durable_crawl.py").splitlines()
     assert lines.count("killed") == 3

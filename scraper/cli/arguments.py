@@ -14,6 +14,7 @@ from scraper.addresses import is_ip_address, is_public
 from scraper.errors import InvalidOption, UsageError
 from scraper.handlers import split_name
 from scraper.options import (
+    DEFAULT_USER_AGENT,
     EXECUTORS,
     PARSERS,
     SCOPES,
@@ -86,6 +87,9 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
         "--allow-private", action="store_true", help="connect to private addresses, too (always: those of start URLs)"
     )
     group.add_argument(
+        "--public-only", action="store_true", help="connect to public addresses only, also for start URLs"
+    )
+    group.add_argument(
         "--allow", action="append", default=[], metavar="NETWORK|HOST", help="connect to these private addresses, too"
     )
     group.add_argument(
@@ -117,7 +121,7 @@ def add_pace(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=pace.host_patience_s,
         metavar="S",
-        help=f"pages of a host that is out of reach wait for so long, then fail (default: {pace.host_patience_s:g})",
+        help=f"pages of a host that went out of reach wait for so long, then fail (default: {pace.host_patience_s:g})",
     )
 
 
@@ -153,6 +157,12 @@ def add_requests(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--contact", metavar="URL|MAIL", help="where those whose sites are crawled can reach you: a page or an address"
+    )
+    group.add_argument(
+        "--user-agent",
+        default=DEFAULT_USER_AGENT,
+        metavar="TEXT",
+        help=f"what the crawler calls itself; robots.txt knows its first word (default: {DEFAULT_USER_AGENT})",
     )
     group.add_argument(
         "--header", action="append", default=[], metavar="'NAME: VALUE'", help="send this to every host (repeatable)"
@@ -238,6 +248,7 @@ def fetch_options(parsed: argparse.Namespace) -> FetchOptions:
         timeout_s=parsed.timeout,
         connect_timeout_s=min(parsed.timeout, FetchOptions().connect_timeout_s) if parsed.timeout > 0 else 1.0,
         max_body_bytes=parsed.max_body,
+        user_agent=parsed.user_agent,
         contact=parsed.contact,
         headers=_headers(parsed.header),
         origins=tuple(_auth(text) for text in parsed.auth),
@@ -245,7 +256,10 @@ def fetch_options(parsed: argparse.Namespace) -> FetchOptions:
         cookies=parsed.cookies,
         resolve=tuple(_resolve(text) for text in parsed.resolve),
         addresses=AddressOptions(
-            allow_private=parsed.allow_private, allow=tuple(parsed.allow), deny=tuple(parsed.deny)
+            allow_private=parsed.allow_private,
+            allow=tuple(parsed.allow),
+            deny=tuple(parsed.deny),
+            trust_seeds=not parsed.public_only,
         ),
         cache=_cache_options(parsed),
     )

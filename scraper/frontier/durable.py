@@ -26,6 +26,7 @@ from scraper.frontier.recent import Recent
 from scraper.frontier.retry import RetryPolicy
 from scraper.frontier.schedule import Entry, Schedule
 from scraper.frontier.settle import duplicate, is_elsewhere, with_url
+from scraper.frontier.slices import in_slices, is_long
 from scraper.frontier.state import schema
 from scraper.frontier.state.identity import CrawlIdentity
 from scraper.frontier.state.store import Store
@@ -308,7 +309,7 @@ class DurableFrontier:
     async def commit(self, outcomes: Sequence[Outcome], delivery: Delivery) -> bool:
         async with self._lock:
             entries = [self._leased[outcome.lease.key] for outcome in outcomes]
-            change = self._change(outcomes, entries)
+            change = await self._change(outcomes, entries)
             change.delivery = delivery
             applied = await self._commit(change)
             if applied is None:
@@ -316,7 +317,7 @@ class DurableFrontier:
             self._let_go(outcomes, entries)
         return True
 
-    def _change(self, outcomes: Sequence[Outcome], entries: Sequence[Entry]) -> Change:
+    async def _change(self, outcomes: Sequence[Outcome], entries: Sequence[Entry]) -> Change:
         change = Change()
         counts = change.counts
         found: dict[str, Found] = {}
@@ -341,17 +342,33 @@ class DurableFrontier:
                 change.reasons.append((entry.number, None, end.reason, _text(end.detail)))
             elif outcome.final_url is not None and is_elsewhere(outcome):
                 change.claims.append((outcome.final_url, entry.number))
-            self._discover(outcome, entry.depth + 1, found, counts)
+            await self._discover(outcome, entry.depth + 1, found, counts)
         change.found = list(found.values())
         return change
 
-    def _discover(
+    async def _discover(
         self, outcome: Outcome, depth: int, found: dict[str, Found], counts: Counter[tuple[str, str]]
     ) -> None:
         for reason, count in outcome.dropped:
             counts["dropped", reason] += count
-        unmet = self._recent.unmet(outcome.links, depth)
-        duplicates = len(outcome.links) - len(unmet)
+        async for links in in_slices(outcome.links):
+            self._discover_links(links, depth, found, counts)
+        for request in outcome.requests:
+            if self._may_enter(request.url, depth, counts):
+                new = self._found(request, depth)
+                other = found.get(new.key)
+                if other is None:
+                    found[new.key] = new
+                else:
+                    counts["dropped", "duplicate"] += 1
+                    if depth < other.depth:
+                        found[new.key] = other._replace(depth=depth)
+
+    def _discover_links(
+        self, links: Sequence[str], depth: int, found: dict[str, Found], counts: Counter[tuple[str, str]]
+    ) -> None:
+        unmet = self._recent.unmet(links, depth)
+        duplicates = len(links) - len(unmet)
         hosts: dict[str, str] = {}
         for url in unmet:
             if (other := found.get(url)) is not None:
@@ -364,16 +381,6 @@ class DurableFrontier:
                 if host is None:
                     host = hosts[origin] = urls.host_port(url)
                 found[url] = Found(url, url, host, depth)
-        for request in outcome.requests:
-            if self._may_enter(request.url, depth, counts):
-                new = self._found(request, depth)
-                other = found.get(new.key)
-                if other is None:
-                    found[new.key] = new
-                else:
-                    duplicates += 1
-                    if depth < other.depth:
-                        found[new.key] = other._replace(depth=depth)
         counts["dropped", "duplicate"] += duplicates
 
     def _may_enter(self, url: str, depth: int, counts: Counter[tuple[str, str]]) -> bool:
@@ -421,17 +428,24 @@ class DurableFrontier:
             return None
         self._left = []
         self._include(applied.scope)  # before a page of a host that is taken here is judged
-        window.load(applied.loads)
-        window.admit(applied.admitted)
-        window.move(applied.moved)
-        for each in change.found:
-            if each.key == each.url:
-                self._recent.add(each.url, each.depth)
+        work = self._take_in(applied, change.found)
+        await (to_its_end(work) if is_long(change.found) else work)
         self._others_wait = applied.others_wait
         self._set_due(applied.due_s)
         self._counts = applied.counts if self._options.join else self._counts + applied.counts
         self._statistics = None
         return applied
+
+    async def _take_in(self, applied: Applied, found: Sequence[Found]) -> None:
+        self._take_rests(applied.rests)
+        self._window.load(applied.loads)
+        async for rows in in_slices(applied.admitted):
+            self._window.admit(rows)
+        self._window.move(applied.moved)
+        async for some in in_slices(found):
+            for each in some:
+                if each.key == each.url:
+                    self._recent.add(each.url, each.depth)
 
     def _set_due(self, due_s: float | None) -> None:
         if due_s != self._due_s:

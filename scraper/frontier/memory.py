@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from scraper import urls
+from scraper.completion import to_its_end
 from scraper.frontier.pace import Pacer
 from scraper.frontier.protocol import Answer, FrontierStatistics
 from scraper.frontier.retry import RetryPolicy
 from scraper.frontier.robots_texts import RobotsTexts
 from scraper.frontier.schedule import Entry, Schedule
 from scraper.frontier.settle import duplicate, is_elsewhere, with_url
+from scraper.frontier.slices import in_slices, is_long
 from scraper.frontier.state.values import OutputPart, RobotsText
 from scraper.frontier.turns import take_turn
 from scraper.model import Delivery, Failure, Lease, Outcome, Request, Skip, State
@@ -139,6 +141,12 @@ class MemoryFrontier:
         return outcome
 
     async def commit(self, outcomes: Sequence[Outcome], delivery: Delivery) -> bool:  # noqa: ARG002
+        work = self._commit(outcomes)
+        # What was begun comes to its end, also if the crawl is cancelled meanwhile.
+        await (to_its_end(work) if any(is_long(outcome.links) for outcome in outcomes) else work)
+        return True
+
+    async def _commit(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
             self._bytes += outcome.wire_bytes
             key = outcome.lease.key
@@ -148,8 +156,7 @@ class MemoryFrontier:
             else:
                 self._known[key] = None
                 self._count_end(outcome)
-                self._admit_discovered(outcome, entry.depth + 1)
-        return True
+                await self._admit_discovered(outcome, entry.depth + 1)
 
     def _count_end(self, outcome: Outcome) -> None:
         self._items += len(outcome.items)
@@ -159,12 +166,19 @@ class MemoryFrontier:
         elif isinstance(outcome.end, Skip):
             self._skips[outcome.end.reason] += 1
 
-    def _admit_discovered(self, outcome: Outcome, depth: int) -> None:
-        known = self._known
+    async def _admit_discovered(self, outcome: Outcome, depth: int) -> None:
         for reason, count in outcome.dropped:
             self._dropped[reason] += count
+        async for links in in_slices(outcome.links):
+            self._admit_links(links, depth)
+        for request in outcome.requests:
+            if self._may_enter(request.url, depth):
+                self._admit(request, depth)
+
+    def _admit_links(self, links: Sequence[str], depth: int) -> None:
+        known = self._known
         duplicates = 0
-        for url in outcome.links:  # the hot path: most links of most pages are known already
+        for url in links:  # the hot path: most links of most pages are known already
             if url in known:
                 duplicates += 1
                 entry = known[url]
@@ -173,9 +187,6 @@ class MemoryFrontier:
             elif self._may_enter(url, depth):
                 self._insert(Entry(url, url, urls.host_port(url), depth))
         self._dropped["duplicate"] += duplicates
-        for request in outcome.requests:
-            if self._may_enter(request.url, depth):
-                self._admit(request, depth)
 
     def _may_enter(self, url: str, depth: int) -> bool:
         if not self._scope.admits(url):

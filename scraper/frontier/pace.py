@@ -24,9 +24,10 @@ without Retry-After may be one page's trouble: it counts when about a quarter of
 requests 2 s apart (1 s for such 503) are still refused, but fewer than three in ten, the pace is not the reason, and
 the interval ends.
 
-*Circuit breaker* (Nygard 2007). Five requests in a row without an answer open it: the host rests 5 s, doubled each
-time, then one request tries. An answer closes it, and concurrency grows from 1. When a try fails `host_patience_s` or
-more after the first failure of the row, the host is given up; the last rest is cut so that such a try comes in time.
+*Circuit breaker* (Nygard 2007). Five requests in a row without an answer open it, those left out that were silent
+before: the host rests 5 s, doubled each time, then one request tries. An answer closes it, and concurrency grows from
+1. When a try fails `host_patience_s` or more after the first failure of the row, the host is given up; the last rest is
+cut so that such a try comes in time.
 
 *Retries* are bounded as in Finagle's RetryBudget: 100, and one for five exchanges. *Rate* over all hosts: evenly spaced
 starts; at most 0.1 s of lateness is made up for (a token bucket of that size, in the form of GCRA).
@@ -118,6 +119,9 @@ _UNREACHED = {
     "proxy": "out of reach by the way there is",
 }
 """Reasons for which a host counts as out of reach, and why."""
+
+_MAY_BE_THE_PAGE = frozenset({"timeout", "connection_reset", "disconnected"})
+"""Of these, the ones that come after a connection: where a page failed so before, they say nothing new."""
 
 _NOTHING = {
     "private_address": "refused by this crawler's rules",
@@ -537,13 +541,16 @@ class Pacer:
             earliest_s = max(self._next_start_s, now_s - _LATENESS_MADE_UP_S)
             self._next_start_s = earliest_s + 1.0 / self._pace.rate_per_s
 
-    def ended(self, host: str, now_s: float, result: Response | Failure | Skip | None) -> None:
+    def ended(
+        self, host: str, now_s: float, result: Response | Failure | Skip | None, *, is_retry: bool = False
+    ) -> None:
         """An exchange is over.
 
         Args:
             host: "host:port".
             now_s: when.
             result: what came of it; None if the host was not asked after all, and may be asked in its place.
+            is_retry: the same had failed before.
         """
         self._now_s = now_s
         record = self._record(host)
@@ -558,7 +565,9 @@ class Pacer:
         meaning = _meaning_of(result)
         if meaning is _Meaning.UNREACHED:
             assert isinstance(result, Failure)
-            self._failed(host, record, now_s, result)
+            is_open = record.circuit is not None and record.circuit.openings > 0
+            if is_open or not (is_retry and result.reason in _MAY_BE_THE_PAGE):
+                self._failed(host, record, now_s, result)
         elif meaning is not _Meaning.NOTHING:
             record.was_reached = True
             if record.circuit is not None:

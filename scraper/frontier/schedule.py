@@ -116,7 +116,8 @@ class Schedule:
         self._queue(entry, next(self._numbers))
 
     def put_back(self, entry: Entry) -> None:
-        """Queues an entry that was popped before others like it."""
+        """Queues an entry as if it had not been popped: before others like it, and its host before other hosts."""
+        self._host(entry.host).served = -1
         self._queue(entry, -next(self._numbers))
 
     def _queue(self, entry: Entry, age: int) -> None:
@@ -175,19 +176,22 @@ class Schedule:
         """Gives back the slot that a popped entry holds, if it still does."""
         if entry.holds_slot:
             entry.holds_slot = False
-            self.free(entry.host, result, now_s)
+            self.free(entry.host, result, now_s, is_retry=entry.attempts > 1)
 
-    def free(self, name: str, result: Response | Failure | Skip | None, now_s: float) -> None:
+    def free(
+        self, name: str, result: Response | Failure | Skip | None, now_s: float, *, is_retry: bool = False
+    ) -> None:
         """Gives back a slot of a host.
 
         Args:
             name: host and port.
             result: what its site answered; None if it was not asked.
             now_s: the time.
+            is_retry: what it was asked for had failed before.
         """
         host = self._hosts[name]
         host.under_way -= 1
-        self._pacer.ended(name, now_s, result)
+        self._pacer.ended(name, now_s, result, is_retry=is_retry)
         self._now_s = max(self._now_s, now_s)
         is_as_before = name in self._ready_since and self._ready_s(host) <= self._now_s
         if not is_as_before:  # else it had a slot to spare, and keeps its place

@@ -392,11 +392,12 @@ def _waiting_evidence(found: _Found, load: Load, shares: _Shares) -> tuple[str, 
     taken = f"{shares.fetching:.1f} of {load.concurrency} slots"
     if found.bottleneck == "politeness":
         hosts = "1 host" if load.hosts <= 1 else f"{load.hosts} hosts"
+        most = f"{'at most ' if _rest(load, shares) else ''}{load.per_host}"
         told = (
             f"{_percent(shares.waits['hosts'])} of the time pages waited only for the turn of their host: "
-            f"{hosts}, {load.per_host} requests at a time to each; {taken} were taken, {each}"
+            f"{hosts}, {most} requests at a time to each; {taken} were taken, {each}"
         )
-        return told, f"politeness ({load.per_host} at a time to {hosts})"
+        return told, f"politeness ({most} at a time to {hosts})"
     if shares.waits["links"] > shares.waits["answers"]:
         told = (
             f"{_percent(shares.waits['links'])} of the time every known page was under way: {taken} were taken, {each}"
@@ -404,6 +405,11 @@ def _waiting_evidence(found: _Found, load: Load, shares: _Shares) -> tuple[str, 
         return told, f"the sites' latency ({each}, and few known pages)"
     told = f"{taken} were waiting for answers, {each}; the event loop was {_percent(shares.loop_total)} busy"
     return told, f"the sites' latency ({taken} wait, {site_ms:.0f} ms an answer)"
+
+
+def _rest(load: Load, shares: _Shares) -> bool:
+    """Whether it is not the limit a host that makes pages wait for its turn."""
+    return shares.fetching < 0.5 * load.host_slots
 
 
 def _machine(load: Load, shares: _Shares) -> str:
@@ -440,6 +446,8 @@ def _change(found: _Found, load: Load, shares: _Shares) -> tuple[str, float]:
             gain = _room(load, shares, load.host_slots / max(shares.fetching, 1.0))
             return f"a concurrency of {math.ceil(load.concurrency * max(gain, 1.1))}, if the sites bear it", gain
         case "politeness":
+            if _rest(load, shares):
+                return "more hosts at a time; these rest, as they ask for it, are slow, or are out of reach", 1.0
             gain = _room(load, shares, load.concurrency / max(shares.fetching, 1.0))
             return "a higher limit a host, if the site bears it, or more hosts at a time", gain
         case "fetch_cpu":

@@ -11,12 +11,14 @@ from scraper.frontier.protocol import Answer
 from scraper.model import Request, Response
 
 _ROBOTS = "/robots.txt"
+# What the protocol allows a sitemap to have, unpacked. One is fetched at a time.
+_MAX_BYTES = 50 * 1024 * 1024
 
 
 class Errands(Protocol):
     """A crawl that runs errands."""
 
-    async def run_errand(self, request: Request) -> Answer:
+    async def run_errand(self, request: Request, max_body_bytes: int) -> Answer:
         """Fetches something in its host's turn."""
 
     async def robots_text(self, url: str) -> bytes | None:
@@ -47,7 +49,7 @@ class Beside:
             text = await crawl.robots_text(request.url)
             if text is not None:
                 return Response(request.url, 200, (), text, len(text), 0.0)
-        return await crawl.run_errand(request)
+        return await crawl.run_errand(request, _MAX_BYTES)
 
     async def __aenter__(self) -> Self:
         return self

@@ -17,6 +17,7 @@ from scraper.errors import StateInDoubt, StateRefused
 from scraper.frontier import OutputPart
 from scraper.model import Delivery, Failure, Item, Outcome, State
 from scraper.options import StateOptions
+from scraper.report.clean import one_line
 from scraper.sinks import EnclosedRows, Record, Resumable, Sink, SqliteSink, sink_for
 from scraper.steps import Steps
 
@@ -214,7 +215,7 @@ def _is_same_file(one: str | PathLike[str], other: str | PathLike[str]) -> bool:
 def _in_words(outcome: Outcome) -> str:
     end = outcome.end
     why = (end.detail or end.reason) if end is not None else ""
-    return f"{urls.without_credentials(outcome.lease.request.url)}: {why}"
+    return one_line(f"{urls.without_credentials(outcome.lease.request.url)}: {why}")  # it goes to a log
 
 
 def _failure_record(outcome: Outcome) -> Record:

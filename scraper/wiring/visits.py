@@ -15,8 +15,6 @@ from scraper.model import Failure, Lease, Request, Skip, Stage
 
 # What RFC 9309, 2.3.1.2, asks for with a robots.txt.
 _ERRAND_HOPS = 5
-# What the protocol allows a sitemap to have, unpacked; a robots.txt is cut later.
-_ERRAND_BYTES = 50 * 1024 * 1024
 # A host answered, and sent the request elsewhere.
 _SENT_ELSEWHERE = Skip("redirect")
 # A host may have been asked, and nobody waited for its answer.
@@ -74,14 +72,14 @@ class Visits:
         self._leave(visit, answer)
         return answer
 
-    async def run_errand(self, request: Request) -> Answer:
+    async def run_errand(self, request: Request, max_body_bytes: int) -> Answer:
         """Fetches something that is no request of the crawl. Neither its scope nor its rules are asked."""
         visit = _Visit(None, None, is_errand=True)
         outer = _visit.set(visit)
         try:
             await self._enter(visit, request.url)
             if isinstance(self._fetcher, AioFetcher):
-                answer = await self._fetcher.fetch(request, max_body_bytes=_ERRAND_BYTES)
+                answer = await self._fetcher.fetch(request, max_body_bytes=max_body_bytes)
             else:
                 answer = await self._fetcher.fetch(request)
             self._leave(visit, answer)

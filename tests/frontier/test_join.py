@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ import pytest
 
 from scraper.errors import StateError, StateRefused
 from scraper.frontier import FrontierStatistics, durable
-from scraper.model import Delivery, Lease, Request, State
+from scraper.model import Delivery, Failure, Lease, Request, Stage, State
 from tests.frontier.conftest import Opening
 from tests.frontier.model import Clock, Stepped, die, done, failed, finish, image, lease, lease_all, small
 
@@ -342,3 +343,18 @@ async def test_one_that_stood_still_itself_does_not_blame_the_others(opened: Ope
         await two.attend_once()
     await one.attend_once()
     assert lease(one).request.url == f"{HOSTS[0]}/0"
+
+
+async def test_a_host_that_is_taken_over_is_left_alone_as_long_as_it_had_asked_for(opened: Opening) -> None:
+    one = await opened(pages(2, HOSTS[0]), join=True, scope="any")
+    two = await opened(join=True, scope="any")
+    leased = one.lease(0.0)
+    assert leased is not None
+    now_s = asyncio.get_running_loop().time()
+    one.fetched(leased, Failure(Stage.FETCH, "http_429", "", retryable=True, retry_after_s=600.0), now_s)
+    await finish(one, failed(leased, retryable=False))
+    await one.aclose()
+    await two.attend_once()
+    assert two.lease(now_s) is None
+    assert two.lease(now_s + 599.0) is None
+    assert two.lease(now_s + 601.0) is not None

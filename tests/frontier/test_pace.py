@@ -782,3 +782,17 @@ def test_a_rate_holds_over_any_stretch(starts: list[float], rate: float) -> None
     for first, begin_s in enumerate(times):
         for last in range(first, len(times), 7):
             assert last - first <= rate * (times[last] - begin_s + 0.1) + 1e-6
+
+
+def test_pages_that_stay_silent_when_they_are_tried_again_do_not_make_a_host_unreachable() -> None:
+    pacer = Pacer(PaceOptions())
+    for n in range(20):
+        pacer.started(HOST, n * 2.0)
+        pacer.ended(HOST, n * 2.0 + 1.0, failure("timeout", 1.0), is_retry=True)
+    assert pacer.ready_s(HOST) <= 40.0
+    for n in range(20):
+        pacer.started(HOST, 40.0 + n)
+        pacer.ended(HOST, 40.0 + n, failure("connection_refused", 0.0), is_retry=True)
+        if pacer.ready_s(HOST) > 41.0 + n:
+            break
+    assert n == 4

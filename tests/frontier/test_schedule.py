@@ -291,3 +291,19 @@ def test_what_is_put_back_keeps_its_place() -> None:
     schedule.put_back(popped)
     schedule.free_slot_of(popped, None, 0.0)
     assert drain(schedule) == ["first", "second"]
+
+
+def test_a_host_keeps_its_place_when_its_entry_is_put_back() -> None:
+    """Otherwise what was found out of a host would be forgotten before its turn came again, among very many."""
+    schedule = Schedule(Steady(1))
+    for host in "abc":
+        schedule.push(entry(host, host=host))
+    popped = schedule.pop(0.0)
+    assert popped is not None
+    schedule.hold(popped.host)
+    schedule.put_back(popped)
+    schedule.free_slot_of(popped, None, 0.0)
+    following = schedule.pop(0.0)
+    assert following is not None
+    schedule.release(popped.host)
+    assert schedule.pop(0.0) is popped

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from hashlib import blake2b
 
+from scraper import urls
 from scraper.fetch.cache.answer import Answer, Pairs
 from scraper.fetch.cache.file import CacheFile, Damaged, Kept
 from scraper.fetch.cache.off_loop import OffLoop
@@ -36,6 +37,8 @@ _READING = ("GET", "HEAD")
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")  # RFC 9110 section 9.2.1
 # When an answer was used last is written down no more often: it decides what goes first when the file is full.
 _USED_GRAIN_S = 3_600.0
+
+_ROBOTS_COUNTS_S = 24 * 3_600.0
 
 _NOT_CACHED = Failure(Stage.FETCH, "not_cached", "it is not in the cache, and the site is not to be asked")
 
@@ -121,7 +124,7 @@ class HopCache:
             return _NOT_CACHED
         condition: Pairs = ()
         if kept is not None:
-            if self._mode != "revalidate" or self._is_fresh(kept, sent):
+            if not self._is_outdated(kept, hop.url) and (self._mode != "revalidate" or self._is_fresh(kept, sent)):
                 return await self._replay(kept)
             stored = Headers(kept.answer.headers)
             condition = validators(stored) if is_reusable(stored) else ()
@@ -160,6 +163,11 @@ class HopCache:
         except sqlite3.Error as error:
             self._tell(f"{self._file.name} could not be read: {error}")
             return None
+
+    def _is_outdated(self, kept: Kept, url: str) -> bool:
+        """What a site permits counts for a day, in every mode in which the site may be asked for pages (RFC 9309)."""
+        is_robots = urls.origin(url) + "/robots.txt" == url
+        return is_robots and self._mode != "only" and self._now_s() - kept.received_s > _ROBOTS_COUNTS_S
 
     def _is_fresh(self, kept: Kept, sent: Mapping[str, str]) -> bool:
         asked = _directives(sent)

@@ -194,10 +194,12 @@ class Store:
             if self._options.join:
                 counts = _counts(database)
             loads, others_wait = self._load(database, change)
+            taken = [load.name for load in loads if load.name]
+            rests = _rests_of(database, taken) if self._options.join and taken else []
             due_s = self._next_due_s(database)
             self._tell("whole")
         self._tell("committed")
-        return Applied(admitted, moved, loads, counts, others_wait, due_s, scope)
+        return Applied(admitted, moved, loads, counts, others_wait, due_s, scope, rests)
 
     def _tell(self, step: str) -> None:
         """Lets a test that kills a crawl do it here; without an audit hook it costs nothing."""
@@ -431,6 +433,13 @@ def _end(database: sqlite3.Connection, change: Change) -> None:
     database.execute(
         "DELETE FROM suspects WHERE request IN (SELECT value->>0 FROM json_each(?))", (json.dumps(change.ends),)
     )
+
+
+def _rests_of(database: sqlite3.Connection, hosts: Sequence[str]) -> list[tuple[str, float]]:
+    """Until when hosts are to be left alone, which another crawler may have been told."""
+    return database.execute(
+        "SELECT host, until_s FROM rests WHERE host IN (SELECT value FROM json_each(?))", (json.dumps(hosts),)
+    ).fetchall()
 
 
 def _delay(database: sqlite3.Connection, delays: Sequence[tuple[int, int, int, float]], now_s: float) -> None:

@@ -135,6 +135,7 @@ class Applied(NamedTuple):
         others_wait: hosts wait for somebody to take them.
         due_s: when the first delayed request may be tried; None if there is none.
         scope: of a file that several crawlers share: places that came into scope, and whether they are seeds.
+        rests: of such a file: which of the hosts that were taken are to be left alone, and until when.
     """
 
     admitted: list[Row]
@@ -144,6 +145,7 @@ class Applied(NamedTuple):
     others_wait: bool
     due_s: float | None
     scope: list[tuple[str, bool]]
+    rests: list[tuple[str, float]]
 
 
 class Opened(NamedTuple):
