@@ -31,6 +31,7 @@ import psutil
 from fixtures_server import FixtureWorld, LogEntry, World, WorldOptions
 from fixtures_server.access_log import read_log
 from fixtures_server.judge import Rules, judge
+from fixtures_server.world import CUT_ANSWER
 from scraper.cli.environment import describe_environment, load_at_start
 from scraper.frontier.state.reading import StateReader
 from scraper.options import DEFAULT_USER_AGENT, PaceOptions
@@ -138,7 +139,7 @@ def pages_given(world: World, entries: Sequence[LogEntry]) -> set[str]:
         for entry in entries
         if entry.status == 200
         and not entry.path.endswith("robots.txt")
-        and (entry.host not in cutting or entry.sent_bytes >= PAGE_BYTES)
+        and (entry.host not in cutting or entry.sent_bytes != len(CUT_ANSWER))
     }
 
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from fixtures_server.content import HTML, Resource, number_from
 from fixtures_server.corpus import Corpus
+from fixtures_server.exchange import HTML_HEADERS
 from fixtures_server.judge import ROBOTS_PATH, HostRules
 from fixtures_server.options import CorpusOptions
-from fixtures_server.reply import small_page
+from fixtures_server.reply import reply, small_page
 from fixtures_server.site import SyntheticSite
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ _FILLER_BYTES = len("# 00000000 nothing of interest\n")
 _MOST_COUNTED_PAGES = 100_000
 COUNTED_DEPTH = 12
 """So deep are the counts of `world.json`: deeper than any host but the mazes, which have no end."""
+
+
+CUT_ANSWER = reply(200, HTML_HEADERS, small_page("Cut", "<p>This page is cut.</p>\n").encode()).data[:-20]
+"""What a host that cuts pages sends before it closes the connection: a log knows it by its size."""
 
 
 class HostKind(StrEnum):

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from fixtures_server.access_log import CONTROL_PREFIX
 from fixtures_server.content import latency_s, number_from
-from fixtures_server.exchange import HTML_HEADERS
 from fixtures_server.gallery import FAULTS_PREFIX, fault_handler
 from fixtures_server.judge import ROBOTS_PATH
-from fixtures_server.reply import reply, small_page
+from fixtures_server.reply import small_page
 from fixtures_server.server import Listener, not_found
-from fixtures_server.world import COUNTED_DEPTH, MOVED_ROBOTS_PATH, Host, HostKind, RobotsAnswer, World
+from fixtures_server.world import COUNTED_DEPTH, CUT_ANSWER, MOVED_ROBOTS_PATH, Host, HostKind, RobotsAnswer, World
 
 if TYPE_CHECKING:
     from fixtures_server.access_log import AccessLog
@@ -212,8 +211,7 @@ class WorldServer(Listener):
             case "close":
                 exchange.close()
             case "cut":
-                page = reply(200, HTML_HEADERS, small_page("Cut", "<p>This page is cut.</p>\n").encode()).data
-                await exchange.send(page[: len(page) - 20])
+                await exchange.send(CUT_ANSWER)
                 exchange.close()
             case _:
                 await exchange.respond(small_page("500"), status=500)
