@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from fixtures_server.access_log import LogEntry
 
 ROBOTS_PATH = "/robots.txt"
+# The short one sees a burst, the long one a rate that is a little too high.
+_RATE_WINDOWS_S = (1.0, 10.0)
 _LIBRARIES = re.compile(r"(?i)(aiohttp|curl|go-http-client|httpx|java|libwww-perl|okhttp|python\b|python-|wget|urllib)")
 _NAMED = re.compile(r"(?!Mozilla/)[A-Za-z][A-Za-z_-]*/\S|.*\bcompatible;\s*[A-Za-z]")
 
@@ -92,7 +94,8 @@ class Rules:
     max_retry_after_s: a longer wait than this need not be kept
     tolerance_s: by how much two requests may come closer together on their way than they were sent; a machine whose
         cores are all at work makes one wait for 50 ms
-    grace_s: how long after a Retry-After was handed over a request may arrive that its client had sent before
+    grace_s: how long after a Retry-After was handed over a request may arrive that its client had sent before, and by
+        how much the first of many may come late, which makes them look too fast
     """
 
     hosts: Mapping[str, HostRules] = field(default_factory=dict)
@@ -317,14 +320,18 @@ def _too_fast(requests: Sequence[LogEntry], rules: Rules) -> Iterator[Violation]
     rate = rules.rate_per_s
     if rate is None:
         return
-    # So many requests take at least a second at that rate, counted from the first to the one that follows the last.
-    count = max(1, math.ceil(rate))
-    least_s = count / rate
-    for first, entry in zip(requests, requests[count:], strict=False):
-        took_s = entry.time_s - first.time_s
-        if took_s < least_s - rules.tolerance_s:
-            text = f"{count + 1} requests in {took_s:.3f} s, not {least_s:.3f} s"
-            yield Violation(Kind.TOO_FAST, entry.host, text, (first, entry))
+    found: dict[int, Violation] = {}  # by the number of the request
+    for window_s in _RATE_WINDOWS_S:
+        # So many requests take the window's time at least, from the first to the one that follows the last.
+        count = max(1, math.ceil(rate * window_s))
+        least_s = count / rate
+        for number in range(count, len(requests)):
+            first, entry = requests[number - count], requests[number]
+            took_s = entry.time_s - first.time_s
+            if took_s < least_s - rules.grace_s and number not in found:
+                text = f"{count + 1} requests in {took_s:.3f} s, not {least_s:.3f} s"
+                found[number] = Violation(Kind.TOO_FAST, entry.host, text, (first, entry))
+    yield from found.values()
 
 
 # Who asks

@@ -229,6 +229,12 @@ def test_more_a_second_than_the_rate() -> None:
     assert found(*entries, rules=Rules(rate_per_s=2.0)) == []
     burst = [robots(10.0 + n * 0.01, f"burst-{n}.test") for n in range(3)]
     assert found(*entries, *burst, rules=Rules(rate_per_s=2.0)) == [(Kind.TOO_FAST, (burst[0], burst[2]))]
+    steady = [robots(n * 0.45, f"steady-{n}.test") for n in range(22)]
+    assert found(*steady[:20], rules=Rules(rate_per_s=2.0)) == []
+    assert found(*steady, rules=Rules(rate_per_s=2.0)) == [
+        (Kind.TOO_FAST, (steady[0], steady[20])),
+        (Kind.TOO_FAST, (steady[1], steady[21])),
+    ]
     pair = robots(0.0), robots(1.5, "other.test")
     assert found(*pair, rules=Rules(rate_per_s=0.5)) == [(Kind.TOO_FAST, pair)]
 
