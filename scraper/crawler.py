@@ -488,7 +488,7 @@ class _Run:
     async def run_errand(self, request: Request, max_body_bytes: int) -> Answer:
         return await self.visits.run_errand(request, max_body_bytes)
 
-    async def robots_text(self, url: str) -> bytes | None:
+    async def robots_text(self, url: str) -> bytes | Failure | None:
         return None if self._rules is None else await self._rules.text(url)
 
     async def _admit_hop(self, request: Request, hop_url: str) -> Skip | Failure | None:

@@ -13,7 +13,7 @@ from scraper.fetch import AioFetcher, Fetcher, OpenGate
 from scraper.frontier.retry import RetryPolicy
 from scraper.model import Failure, Request, Response, Skip
 from scraper.options import FetchOptions, PaceOptions
-from scraper.robots import Robots, product_token
+from scraper.robots import Robots, is_absent, product_token
 from scraper.sitemap import FileProblem, SitemapLimits, SitemapWalk, sitemaps_of
 
 # What the protocol allows one sitemap to have, unpacked; sites with more say so in an index.
@@ -99,7 +99,12 @@ class SiteListing:
             return await self._get(fetcher, url)
 
         for origin, site in self._sites.items():
-            robots = await get(f"{origin}/robots.txt")
+            place = f"{origin}/robots.txt"
+            robots = await get(place)
+            if isinstance(robots, Failure) and not is_absent(robots.reason):
+                detail = robots.detail if robots.reason == "robots_unreachable" else f"not read: {robots.reason}"
+                self.problems.append(FileProblem(place, "robots_unreachable", detail))
+                continue
             named = Robots.parse(robots, self._agent).sitemaps if isinstance(robots, bytes) else ()
             walk = SitemapWalk(sitemaps_of(site, named), fetch=get, since=self._since, limits=self._limits)
             async for url in walk:

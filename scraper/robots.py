@@ -53,6 +53,20 @@ def product_token(user_agent: str) -> str:
     return found[1] if found else ""
 
 
+# Redirects that lead nowhere.
+_LEADS_NOWHERE = frozenset({"bad_redirect", "redirect_loop", "redirect_scheme", "too_many_redirects"})
+
+
+def is_absent(reason: str) -> bool:
+    """Whether a site whose robots.txt could not be fetched for this reason has none, and so allows everything. For any
+    other reason nothing of it may be fetched (RFC 9309, 2.3.1).
+
+    Args:
+        reason: of the failure, such as "http_404" or "timeout".
+    """
+    return reason in _LEADS_NOWHERE or (reason.startswith("http_4") and reason != "http_429")
+
+
 class Decision(NamedTuple):
     """Whether a URL may be fetched, and which line of the robots.txt says so.
 

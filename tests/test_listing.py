@@ -125,3 +125,18 @@ async def test_a_listing_that_fails_ends_the_crawl() -> None:
     async with Crawler(handlers.only_url, fetch=site(), executor="inline") as crawler:
         with pytest.raises(RuntimeError, match="no more"):
             await asyncio.wait_for(crawler.run(SITE, listed=broken()), 20)
+
+
+@pytest.mark.parametrize(("reason", "reads"), [("http_404", True), ("http_503", False), ("timeout", False)])
+async def test_a_site_whose_robots_txt_cannot_be_had_is_not_asked_for_sitemaps(reason: str, reads: bool) -> None:
+    """Without one it may be; where it is not known whether there is one, nothing may be fetched."""
+    fetcher = MockFetcher(
+        {
+            f"{SITE}robots.txt": Failure(Stage.FETCH, reason),
+            f"{SITE}sitemap.xml": answer(SITE, sitemap(f"{SITE}a"), "text/xml"),
+        }
+    )
+    listing = SiteListing([SITE], fetch=fetcher)
+    assert [url async for url in listing] == ([f"{SITE}a"] if reads else [])
+    assert len(fetcher.requests) == 1 + reads
+    assert [problem.reason for problem in listing.problems] == ([] if reads else ["robots_unreachable"])

@@ -8,7 +8,7 @@ from typing import Protocol, Self
 
 from scraper.errors import NotRunning
 from scraper.frontier.protocol import Answer
-from scraper.model import Request, Response
+from scraper.model import Failure, Request, Response
 
 _ROBOTS = "/robots.txt"
 # What the protocol allows a sitemap to have, unpacked. One is fetched at a time.
@@ -21,8 +21,8 @@ class Errands(Protocol):
     async def run_errand(self, request: Request, max_body_bytes: int) -> Answer:
         """Fetches something in its host's turn."""
 
-    async def robots_text(self, url: str) -> bytes | None:
-        """What the crawl knows as the robots.txt of a URL's site; None if it does not ask for such files."""
+    async def robots_text(self, url: str) -> bytes | Failure | None:
+        """The robots.txt of a URL's site, or why nothing of the site may be fetched; None if the crawl asks for none."""
 
 
 class Beside:
@@ -47,6 +47,8 @@ class Beside:
             raise NotRunning("no crawl is running to fetch something beside")
         if request.url.endswith(_ROBOTS) and request.url.count("/") == 3:
             text = await crawl.robots_text(request.url)
+            if isinstance(text, Failure):
+                return text
             if text is not None:
                 return Response(request.url, 200, (), text, len(text), 0.0)
         return await crawl.run_errand(request, _MAX_BYTES)

@@ -18,7 +18,7 @@ from scraper.frontier.retry import RetryPolicy
 from scraper.frontier.state.values import RobotsText
 from scraper.model import Failure, Request, Response, Skip, Stage
 from scraper.options import PaceOptions
-from scraper.robots import MAX_BODY_BYTES, Robots
+from scraper.robots import MAX_BODY_BYTES, Robots, is_absent
 
 _log = logging.getLogger("scraper")
 
@@ -55,8 +55,6 @@ _NOBODY_THERE = frozenset(
         "unreachable",
     }
 )
-# Redirects that lead nowhere: as if there were no file (RFC 9309, 2.3.1.2).
-_LEADS_NOWHERE = frozenset({"bad_redirect", "redirect_loop", "redirect_scheme", "too_many_redirects"})
 # What a request ends with that would not wait until the site answers.
 _NOT_YET_KNOWN = Failure(
     Stage.FETCH,
@@ -156,10 +154,13 @@ class SiteRules:
                 del self._asking[origin]
                 asked.set()
 
-    async def text(self, url: str) -> bytes:
-        """The robots.txt of a URL's site; empty if there is none, or none can be had."""
+    async def text(self, url: str) -> bytes | Failure:
+        """The robots.txt of a URL's site, empty if there is none; or why nothing of the site may be fetched."""
         while not self.is_known(url):  # as often as there are retries
             await self.learn(url)
+        failure = self._sites[urls.origin(url)].failure
+        if failure is not None:
+            return failure
         kept = await self._frontier.recall_robots(urls.origin(url))
         return b"" if kept is None else kept.body
 
@@ -229,7 +230,7 @@ def _failure(answer: Answer) -> Failure | None:
     reason = answer.reason
     if reason in _NOBODY_THERE:
         return Failure(Stage.FETCH, reason, answer.detail, latency_s=answer.latency_s)
-    if reason in _LEADS_NOWHERE or (reason.startswith("http_4") and reason != "http_429"):
+    if is_absent(reason):
         return None
     detail = f"robots.txt cannot be had ({reason}), and without it nothing may be fetched"
     return Failure(Stage.FETCH, "robots_unreachable", detail)

@@ -24,6 +24,7 @@ from scraper import (
     Skip,
     Statistics,
 )
+from scraper.listing import SiteListing
 from scraper.wiring import site_rules
 from tests.crawler import handlers
 from tests.crawler.sites import Answer, Asked, Sites, page, redirect, robots, status
@@ -483,3 +484,14 @@ async def test_a_run_that_goes_on_keeps_to_the_delay_from_its_start(tmp_path: Pa
         await crawl(sites, pace=pace, state=state)
     assert sites.asked(SHOP) == ["/", "/a"]
     assert min(gaps_s(sites.log)) >= 0.1
+
+
+async def test_a_site_that_may_not_be_fetched_is_not_asked_for_sitemaps_beside_the_crawl() -> None:
+    async with Sites({SHOP: {"/": page(), "/robots.txt": status("500 Internal Server Error")}}) as sites:
+        crawler = Crawler(handlers.only_url, executor="inline", fetch=sites.fetch_options(), pace=QUICK)
+        async with crawler:
+            listing = SiteListing([sites.url(SHOP)], fetch=crawler.beside)
+            stats = await crawler.run(sites.url(SHOP), listed=aiter(listing))
+    assert stats.failures == {"robots_unreachable": 1}
+    assert set(sites.asked(SHOP)) == {"/robots.txt"}
+    assert [problem.reason for problem in listing.problems] == ["robots_unreachable"]
