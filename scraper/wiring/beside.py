@@ -22,7 +22,7 @@ class Errands(Protocol):
         """Fetches something in its host's turn."""
 
     async def robots_text(self, url: str) -> bytes | Failure | None:
-        """The robots.txt of a URL's site, or why nothing of the site may be fetched; None if the crawl asks for none."""
+        """The robots.txt of a URL's site, or why nothing of it may be fetched; None if the crawl asks for none."""
 
 
 class Beside:
