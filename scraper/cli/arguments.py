@@ -76,6 +76,11 @@ def add_limits(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-body", type=int, default=10_000_000, metavar="BYTES", help="after unpacking (default: 10 MB)"
     )
+
+
+def add_addresses(parser: argparse.ArgumentParser) -> None:
+    """Adds what may be connected to."""
+    group = parser.add_argument_group("addresses")
     group.add_argument(
         "--resolve",
         action="append",

@@ -40,6 +40,7 @@ def add_command(commands: Any) -> None:
     )
     arguments.add_strategy(parser)
     arguments.add_limits(parser)
+    arguments.add_addresses(parser)
     arguments.add_pace(parser)
     arguments.add_urls(parser)
     arguments.add_requests(parser)

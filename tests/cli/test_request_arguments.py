@@ -18,6 +18,7 @@ from tests.fetch.peer import Peer, Step, answer
 def parsed(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     arguments.add_limits(parser)
+    arguments.add_addresses(parser)
     arguments.add_requests(parser)
     arguments.add_cache(parser)
     return parser.parse_args(words)
