@@ -67,7 +67,7 @@ def test_a_crawl_that_is_killed_goes_on_with_its_cache(crawl: Crawl) -> None:
 
 
 def test_a_disk_that_is_full_costs_the_cache_and_not_the_crawl(crawl: Crawl) -> None:
-    with small_disk(crawl.folder / "disk", 1024) as disk:
+    with small_disk(crawl.folder / "disk", 4096) as disk:
         cache = disk / "cache"
         with crawl.halted("--cache", cache) as process:
             filler = fill(disk)
