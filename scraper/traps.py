@@ -77,6 +77,7 @@ _DATE = re.compile(
     r"(?<![\w-])(?:(\d{4})-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])|(\d{4})/0[1-9]/(?:0[1-9]|[12]\d|3[01]))"
     r"(?![0-9A-SU-Za-z_-])"
 )
+_AFTER_SCHEME = len("https://")
 _FOUR_DIGITS = re.compile(r"\d{4}")
 _MONTH = re.compile(r"(?<![\w-])(\d{4})[-/](?:0[1-9]|1[0-2])(?![\w-])")
 _CALENDAR = re.compile(r"(?<![a-z])(?:calend|kalend|month|week|dates?(?![a-z]))", re.IGNORECASE)
@@ -133,6 +134,8 @@ class Traps:
             depth: links followed from a seed; what has none is no trap.
         """
         most = self._max_pages_per_host
+        if most is None and (self._options is None or _is_plain(url, self._options)):
+            return None
         host = urls.host_port(url)
         if most is not None and self._pages.get(host, 0) >= most:
             return Skip("host_budget", f"{most:,} pages of {host} were fetched")
@@ -235,6 +238,22 @@ class Traps:
         else:
             self._patterns.move_to_end(key)
         return pattern
+
+
+def _is_plain(url: str, options: TrapOptions) -> bool:
+    """Whether nothing that is looked for can be in a URL, which is so of most: they have no query, no four digits, and
+    each segment once or twice.
+    """
+    if "?" in url or ";" in url or "(" in url or "%25" in url or options.max_pages_per_pattern is not None:
+        return False
+    path = url[url.find("/", _AFTER_SCHEME) :]
+    segments = path.split("/")
+    return (
+        len(segments) - len(set(segments)) < _MOST_TIMES
+        and len(segments) <= options.max_segments
+        and len(url) <= options.max_url_chars
+        and not _FOUR_DIGITS.search(path)
+    )
 
 
 class _Date(NamedTuple):

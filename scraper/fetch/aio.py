@@ -271,9 +271,9 @@ class AioFetcher:
         self, request: Request, hop: Hop, session: aiohttp.ClientSession, under_way: Exchange, max_bytes: int
     ) -> Answer | Failure:
         """From the cache or the network."""
-        ask = partial(self._ask, request, session, under_way, max_bytes)
         if self._cache is None:
-            return await ask(hop)
+            return await self._ask(request, session, under_way, max_bytes, hop)
+        ask = partial(self._ask, request, session, under_way, max_bytes)
         answer = await self._cache.answer(hop, self._headers(hop), partial(_is_read, request), ask, max_bytes)
         if answer.latency_s is None:
             self._gate.replayed(hop.url)
@@ -291,7 +291,7 @@ class AioFetcher:
                 raise Refused("header_too_large", f"the header is larger than the cap of {_MAX_HEADER_BYTES} bytes")
             status, headers = response.status, _pairs(response.raw_headers)
             body, wire_bytes = None, 0
-            if 200 <= status < 300 and _is_read(request, headers):
+            if 200 <= status < 300 and _wants(request, response.headers.get(hdrs.CONTENT_TYPE, "")):
                 body, wire_bytes = await read_body(response, max_bytes, self._threads, self._time_limit)
             else:
                 await discard_body(response)
@@ -319,7 +319,11 @@ class AioFetcher:
 
 def _is_read(request: Request, headers: Pairs) -> bool:
     """Whether the body of a page with such headers is read; where they name no type, it decides itself."""
-    media_type = essence(_first(headers, "content-type") or "")
+    return _wants(request, _first(headers, "content-type") or "")
+
+
+def _wants(request: Request, content_type: str) -> bool:
+    media_type = essence(content_type)
     return not media_type or is_wanted(media_type, request.accept)
 
 

@@ -357,8 +357,11 @@ class DurableFrontier:
     ) -> None:
         for reason, count in outcome.dropped:
             counts["dropped", reason] += count
-        async for links in in_slices(outcome.links):
-            self._discover_links(links, depth, found, counts)
+        if not is_long(outcome.links):
+            self._discover_links(outcome.links, depth, found, counts)
+        else:
+            async for links in in_slices(outcome.links):
+                self._discover_links(links, depth, found, counts)
         for request in outcome.requests:
             if self._may_enter(request.url, depth, counts):
                 new = self._found(request, depth)

@@ -174,8 +174,11 @@ class MemoryFrontier:
     async def _admit_discovered(self, outcome: Outcome, depth: int) -> None:
         for reason, count in outcome.dropped:
             self._dropped[reason] += count
-        async for links in in_slices(outcome.links):
-            self._admit_links(links, depth)
+        if not is_long(outcome.links):
+            self._admit_links(outcome.links, depth)
+        else:
+            async for links in in_slices(outcome.links):
+                self._admit_links(links, depth)
         for request in outcome.requests:
             if self._may_enter(request.url, depth):
                 self._admit(request, depth)
