@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from functools import partial
+from itertools import chain
 from types import TracebackType
 from typing import Self
 
@@ -287,7 +288,7 @@ class AioFetcher:
             latency_s = self._clock.now_s() - under_way.began_s
             if self._cookies is not None:
                 self._cookies.take(hop.url, response.headers.getall(hdrs.SET_COOKIE, ()))
-            if sum([len(name) + len(value) for name, value in response.raw_headers]) > _MAX_HEADER_BYTES:
+            if sum(map(len, chain.from_iterable(response.raw_headers))) > _MAX_HEADER_BYTES:
                 raise Refused("header_too_large", f"the header is larger than the cap of {_MAX_HEADER_BYTES} bytes")
             status, headers = response.status, _pairs(response.raw_headers)
             body, wire_bytes = None, 0
@@ -356,7 +357,10 @@ def _pairs(raw: tuple[tuple[bytes, bytes], ...]) -> Pairs:
 
 
 def _first(headers: Pairs, wanted: str) -> str | None:
-    return next((value for name, value in headers if name.lower() == wanted), None)
+    for name, value in headers:
+        if name.lower() == wanted:
+            return value
+    return None
 
 
 def _fault_of_header(name: str, value: str) -> str | None:
