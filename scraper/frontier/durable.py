@@ -32,7 +32,7 @@ from scraper.frontier.state.identity import CrawlIdentity
 from scraper.frontier.state.store import Store
 from scraper.frontier.state.values import Applied, Change, Found, OutputPart, RobotsText
 from scraper.frontier.stored import more_of
-from scraper.frontier.turns import take_turn
+from scraper.frontier.turns import HostTurns
 from scraper.frontier.window import Window
 from scraper.model import Delivery, Failure, Lease, Outcome, Request, Skip, State
 from scraper.options import StateOptions
@@ -59,7 +59,7 @@ _AFTER_SCHEME = len("https://")
 _ENDS = {State.DONE: schema.DONE, State.FAILED: schema.FAILED, State.SKIPPED: schema.SKIPPED}
 
 
-class DurableFrontier:
+class DurableFrontier(HostTurns):
     """The frontier over a state file. Memory is bounded however many requests it knows.
 
     Args:
@@ -252,21 +252,6 @@ class DurableFrontier:
         self._schedule.free_slot_of(entry, None, now_s)
         self._window.put_back(entry)
         self._statistics = None
-
-    def hold(self, host: str) -> None:
-        self._schedule.hold(host)
-
-    def release(self, host: str) -> None:
-        self._schedule.release(host)
-
-    async def turn(self, host: str) -> None:
-        await take_turn(self._schedule, host)
-
-    def put_off_s(self, host: str, now_s: float) -> float:
-        return self._schedule.put_off_s(host, now_s)
-
-    def left(self, host: str, answer: Answer | None, now_s: float) -> None:
-        self._schedule.free(host, answer, now_s)
 
     async def pages_by_host(self) -> Mapping[str, int]:
         return await self._in_thread(self._opened().pages_by_host)

@@ -15,12 +15,12 @@ from scraper.frontier.schedule import Entry, Schedule
 from scraper.frontier.settle import duplicate, is_elsewhere, is_put_off, with_url
 from scraper.frontier.slices import in_slices, is_long
 from scraper.frontier.state.values import OutputPart, RobotsText
-from scraper.frontier.turns import take_turn
+from scraper.frontier.turns import HostTurns
 from scraper.model import Delivery, Failure, Lease, Outcome, Request, Skip, State
 from scraper.urls import Scope
 
 
-class MemoryFrontier:
+class MemoryFrontier(HostTurns):
     """Every known URL and every waiting request in memory: about 0.4 KB for a URL that waits, 0.15 KB for one
     that is at its end.
 
@@ -97,21 +97,6 @@ class MemoryFrontier:
         entry.attempts -= 1
         self._schedule.put_back(entry)
         self._schedule.free_slot_of(entry, None, now_s)
-
-    def hold(self, host: str) -> None:
-        self._schedule.hold(host)
-
-    def release(self, host: str) -> None:
-        self._schedule.release(host)
-
-    async def turn(self, host: str) -> None:
-        await take_turn(self._schedule, host)
-
-    def put_off_s(self, host: str, now_s: float) -> float:
-        return self._schedule.put_off_s(host, now_s)
-
-    def left(self, host: str, answer: Answer | None, now_s: float) -> None:
-        self._schedule.free(host, answer, now_s)
 
     async def pages_by_host(self) -> Mapping[str, int]:
         return {}

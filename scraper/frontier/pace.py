@@ -411,9 +411,7 @@ class _Host:
 
     def ready_s(self) -> float:
         delay_s = self.delay_s
-        if (
-            self.refusals is None and self.circuit is None and not delay_s
-        ):  # as most are
+        if self.refusals is None and self.circuit is None and not delay_s:  # as most are
             return -inf
         until_s = -inf
         if self.refusals is not None:

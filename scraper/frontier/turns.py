@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from math import inf
 
+from scraper.frontier.protocol import Answer
 from scraper.frontier.schedule import Schedule
 
 
@@ -32,3 +33,24 @@ async def take_turn(schedule: Schedule, host: str) -> None:
     except BaseException:
         schedule.free(host, None, now_s())
         raise
+
+
+class HostTurns:
+    """What every frontier offers of its hosts' turns; see `scraper.frontier.protocol.Frontier`."""
+
+    _schedule: Schedule
+
+    def hold(self, host: str) -> None:
+        self._schedule.hold(host)
+
+    def release(self, host: str) -> None:
+        self._schedule.release(host)
+
+    async def turn(self, host: str) -> None:
+        await take_turn(self._schedule, host)
+
+    def put_off_s(self, host: str, now_s: float) -> float:
+        return self._schedule.put_off_s(host, now_s)
+
+    def left(self, host: str, answer: Answer | None, now_s: float) -> None:
+        self._schedule.free(host, answer, now_s)
