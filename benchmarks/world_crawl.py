@@ -68,6 +68,11 @@ class Account:
         return not (self.unlike or self.missing or self.unknown)
 
 
+def max_depth(world: World) -> int:
+    """Saved pages link to the web, which is not to be crawled, and to pages of their own sites, which are not here."""
+    return MAX_DEPTH if world.is_counted else 1
+
+
 def crawl(world: World, folder: Path, options: Sequence[str]) -> None:
     """Runs `scraper crawl` over the world, with its files in a folder.
 
@@ -76,7 +81,7 @@ def crawl(world: World, folder: Path, options: Sequence[str]) -> None:
     """
     seeds = folder / "seeds.txt"
     seeds.write_text("\n".join(world.seeds), encoding="utf-8")
-    limits = ["--scope=any", f"--max-depth={MAX_DEPTH}", "--timeout=5"]
+    limits = [f"--scope={'any' if world.is_counted else 'host'}", f"--max-depth={max_depth(world)}", "--timeout=5"]
     files = [f"--{name}={folder / file}" for name, file in FILES.items()]
     command = [sys.executable, "-m", "scraper", "crawl", "--urls", str(seeds), *limits, *files, "--quiet"]
     command += [f"--resolve={entry}" for entry in world.resolve]
@@ -92,12 +97,15 @@ FILES = {"state": "state.db", "output": "items.jsonl", "stats": "stats.json", "f
 def account(world: World, state: Path, *, with_sitemaps: bool) -> Account:
     with StateReader(state) as reader:
         ends = {found.url: End(found.state, found.reason or "") for found in reader.requests(STATES)}
-    expected = world.expected(MAX_DEPTH, with_sitemaps=with_sitemaps)
+    expected = world.expected(max_depth(world), with_sitemaps=with_sitemaps)
+    if not world.is_counted:  # what is no seed is out of scope
+        named = {urlsplit(seed).netloc for seed in world.seeds}
+        expected = {url: right for url, right in expected.items() if urlsplit(url).netloc in named}
     return Account(
         ends=ends,
         unlike={url: right for url, right in expected.items() if url in ends and ends[url].state not in right},
         missing=[url for url in expected if url not in ends],
-        unknown=[url for url in ends if url not in expected],
+        unknown=[url for url in ends if url not in expected and world.is_counted],
     )
 
 
@@ -144,6 +152,7 @@ def main() -> int:
     parser.add_argument("--hosts", type=int, default=50)
     parser.add_argument("--pages", type=int, default=20, help="of each host")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--corpus", type=Path, metavar="DIR", help="deal out the pages of this folder among the hosts")
     parser.add_argument("--delay", type=float, default=0.0, metavar="S", help="told to the crawl, and to the judge")
     parser.add_argument("--rate", type=float, metavar="N", help="likewise")
     parser.add_argument("--per-host", type=int, default=PaceOptions().per_host, metavar="N", help="likewise")
@@ -151,7 +160,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE")
     parser.add_argument("crawl", nargs="*", metavar="OPTION", help="further options of the crawl, behind --")
     parsed = parser.parse_args()
-    options = WorldOptions(hosts=parsed.hosts, pages=parsed.pages, seed=parsed.seed)
+    options = WorldOptions(hosts=parsed.hosts, pages=parsed.pages, seed=parsed.seed, directory=parsed.corpus)
     pace = [f"--delay={parsed.delay}", f"--per-host={parsed.per_host}"]
     pace += [] if parsed.rate is None else [f"--rate={parsed.rate}"]
     if parsed.folder is not None:
