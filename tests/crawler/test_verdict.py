@@ -162,8 +162,8 @@ async def test_slow_sites_are_the_limit_of_a_crawl_whose_slots_all_wait_for_them
 
 
 async def test_a_slow_server_is_the_limit_over_a_real_network(fixture_server: StartServer) -> None:
-    site = fixture_server(SiteOptions(pages=3_000, page_bytes=3_000, links_per_page=10, latency_s=0.2))
-    told = await crawl(limited.follows, site.url, time_s=2.0)
+    site = fixture_server(SiteOptions(pages=3_000, page_bytes=3_000, links_per_page=10, latency_s=0.1))
+    told = await crawl(limited.follows, site.url, time_s=3.0)  # it takes six answers' time until all slots are taken
     told.assert_limited_by("latency", "ms an answer", advice="a higher concurrency")
 
 
