@@ -84,6 +84,16 @@ def raises_on_some(body: bytes) -> int:
     return computes(body)
 
 
+_met: set[bytes] = set()
+
+
+def raises_the_second_time(body: bytes) -> int:
+    if body.startswith(b"bad") and body in _met:
+        raise ValueError("bad page")
+    _met.add(body)
+    return computes(body)
+
+
 def prints(_: bytes) -> None:
     print("x" * 1000)  # noqa: T201  # it is what is tested
     print("x" * 1000, file=sys.stderr)  # noqa: T201

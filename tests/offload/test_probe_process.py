@@ -137,6 +137,12 @@ def test_a_function_that_raises_on_every_page_is_refused_with_what_it_raised(nam
         measure(name)
 
 
+def test_a_page_on_which_it_raises_only_later_is_told_once() -> None:
+    found = report("raises_the_second_time", pages=[b"good", b"bad", b"good too"])
+    assert [failure.index for failure in found.failures] == [1]
+    assert "bad page" in found.failures[0].detail
+
+
 def test_pages_on_which_it_raises_are_left_out_and_told() -> None:
     found = report("raises_on_some", pages=[b"good", b"bad", b"good"])
     assert [failure.index for failure in found.failures] == [1]

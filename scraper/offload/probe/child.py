@@ -80,6 +80,7 @@ class _Child:
         self._args = args
         self._budget_s = budget_s
         self._send_lock = threading.Lock()
+        self._failed: set[int] = set()
 
     def measure(self, blobs: Sequence[bytes]) -> None:
         self._cell.write(BUILDING)
@@ -129,7 +130,7 @@ class _Child:
         """Calls the function with as many payloads as there is time for; gives those that it returned for."""
         watch = _Watch(self._tell)
         worked: list[_Payload] = []
-        tried = failed = 0
+        tried = 0
         enough_s = time.monotonic() + _WARM * self._budget_s
         for index, blob in enumerate(blobs):
             if (worked and time.monotonic() >= enough_s) or not self._has_time_for(0.0):
@@ -145,12 +146,17 @@ class _Child:
                         payload.warm, _ = _timed(function, payload.value, watch.clock)
                 worked.append(payload)
             except BaseException as error:  # noqa: BLE001  # the boundary to the user's function
-                failed += 1
-                if failed <= _MOST_FAILURES:
-                    self._tell("failed", index, _described(error))
+                self._tell_failure(index, error)
         watch.end()
-        self._tell("warmed", tried, failed)
+        self._tell("warmed", tried)
         return worked
+
+    def _tell_failure(self, index: int, error: BaseException) -> None:
+        """Tells of a payload on which the function raised, at first or only later: of each once, of a few in all."""
+        if index not in self._failed:
+            self._failed.add(index)
+            if len(self._failed) <= _MOST_FAILURES:
+                self._tell("failed", index, _described(error))
 
     # the phases
 
@@ -165,7 +171,8 @@ class _Child:
                 self._cell.write(ALONE, passes, payload.index, time.monotonic())
                 try:
                     run, result = _timed(function, payload.value, clock)
-                except BaseException:  # noqa: BLE001, S112  # it returned when it was tried first
+                except BaseException as error:  # noqa: BLE001  # the boundary to the user's function
+                    self._tell_failure(payload.index, error)
                     continue
                 own.append(run)
                 if not passes:
@@ -187,8 +194,8 @@ class _Child:
                 self._cell.write(BESIDE, 0, payload.index, time.monotonic())
                 try:
                     function(payload.value)
-                except BaseException:  # noqa: BLE001, S112  # it returned when it was tried first
-                    continue
+                except BaseException as error:  # noqa: BLE001  # the boundary to the user's function
+                    self._tell_failure(payload.index, error)
         self._tell("beside", *heartbeat.stop())
 
     def _measure_pair(self, payloads: Sequence[_Payload]) -> None:

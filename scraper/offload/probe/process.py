@@ -141,7 +141,6 @@ class _Listener:
         self._title = title
         self._budget_s = budget_s
         self._measured = Measured()
-        self._failed = 0
         self._is_built = False
         self._is_done = False
         self._heard_s = time.monotonic()
@@ -194,9 +193,8 @@ class _Listener:
                 raise _refusal(kind, message)
             case ("failed", index, detail):
                 measured.failures.append(ProbeFailure(index, detail))
-            case ("warmed", tried, failed):
+            case ("warmed", tried):
                 measured.tried = tried
-                self._failed = failed
             case ("running" | "ran" as state, index, run, sample):
                 measured.long_run, measured.long_sample = Run(*run), Sample(*sample)
                 measured.unfinished_index = index if state == "running" else None
