@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from scraper.report import figures
 from scraper.report.clean import one_line
+from scraper.report.live import LiveLines, can_redraw
 from scraper.report.words import place
 
 _MODES = {"crawl": "End to end", "parse": "Parsing alone"}
@@ -24,7 +23,7 @@ _MOST_CHARACTERS = 200
 Cell = Mapping[str, Any]
 
 
-class MeasuringDisplay:
+class MeasuringDisplay(LiveLines):
     """Says how far a benchmark is, used as a context. It draws between measurements, and never during one.
 
     Args:
@@ -32,23 +31,9 @@ class MeasuringDisplay:
     """
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._live: Live | None = None
-        if console.is_terminal and not console.is_dumb_terminal and not console.quiet:
-            self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+        super().__init__(console, is_live=can_redraw(console) and not console.quiet)
         self._began_s = time.monotonic()
         self._shown_s = 0.0
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
 
     def say(self, sentence: str) -> None:
         self._console.print(Text(one_line(sentence)), soft_wrap=True)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
 from scraper.report import figures
 from scraper.report.clean import one_line
+from scraper.report.live import LiveLines, can_redraw
 
 # Drawing takes the event loop about a millisecond, so five times a second is 0.5 % of it, and still looks alive.
 _REDRAW_S = 0.2
@@ -48,7 +47,7 @@ class Progress(Protocol):
     def limited_by(self) -> str: ...
 
 
-class ProgressDisplay:
+class ProgressDisplay(LiveLines):
     """Shows snapshots of a crawl, used as a context; `update` is the callback to hand to the crawl.
 
     It has no thread and no clock of its own: it draws when a snapshot comes, at most five times a second.
@@ -63,29 +62,14 @@ class ProgressDisplay:
     def __init__(
         self, console: Console, *, title: str = "", is_live: bool | None = None, ended_before: int = 0
     ) -> None:
-        self._console = console
+        super().__init__(console, is_live=can_redraw(console) if is_live is None else is_live)
         self._title = one_line(title, at_most=60)
         self._has_blocks = "utf" in console.encoding.lower()
-        self._live: Live | None = None
-        if console.is_terminal and not console.is_dumb_terminal if is_live is None else is_live:
-            # Other text on standard error goes above the lines; standard output belongs to the items.
-            self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
         self._rates: deque[float] = deque(maxlen=_RECENT)
         self._lags_ms: deque[float] = deque(maxlen=_RECENT)
         self._shown_s = 0.0
         self._shown_ended = ended_before
         self._worst_lag_ms = 0.0
-
-    def __enter__(self) -> Self:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._live is not None:
-            self._live.stop()
 
     def update(self, snapshot: Progress) -> None:
         """Takes a snapshot, and draws if it is time to."""
