@@ -22,8 +22,6 @@ _SHOWN = 5  # suspects, and parts of outputs
 _MOST_CHARACTERS = 200
 # A command that fills its place in the file was cut.
 _COMMAND_CHARACTERS = 1_000
-# After one crash, a request is one of many that were under way; after two, it is held to be the cause.
-_SUSPECTED_AFTER = 2
 _DEFAULT_HANDLER = "scraper.parse.outline:outline"
 
 
@@ -133,7 +131,7 @@ def _crawlers(state: Mapping[str, Any], now_s: float) -> list[Text]:
 
 
 def _suspects(state: Mapping[str, Any]) -> list[Text]:
-    suspects = [each for each in state["suspects"] if each["crashes"] >= _SUSPECTED_AFTER]
+    suspects = [each for each in state["suspects"] if each["is_suspected"]]
     if not suspects:
         return []
     lines = [Text(""), Text("Suspected of crashing the crawler; they are tried one at a time", style="bold")]

@@ -48,8 +48,8 @@ STATE: dict[str, Any] = {
     "items_here": None,
     "crawlers": [],
     "suspects": [
-        {"url": "https://a.example/bad", "state": "waiting", "crashes": 2},
-        {"url": "https://a.example/bystander", "state": "waiting", "crashes": 1},
+        {"url": "https://a.example/bad", "state": "waiting", "crashes": 2, "is_suspected": True},
+        {"url": "https://a.example/bystander", "state": "waiting", "crashes": 1, "is_suspected": False},
     ],
     "suspects_in_all": 2,
 }
@@ -183,7 +183,7 @@ def test_text_of_strangers_commands_no_terminal() -> None:
         handler=hostile,
         failures={hostile: 3},
         crawlers=[{**ALIVE, "command": hostile, "alive": False}],
-        suspects=[{"url": hostile, "state": "waiting", "crashes": 5}],
+        suspects=[{"url": hostile, "state": "waiting", "crashes": 5, "is_suspected": True}],
         outputs=[{"path": hostile, "part": 1, "committed": None, "crawler": None}],
     )
     assert "[bold red]x[/]" in text

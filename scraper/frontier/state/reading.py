@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from scraper import urls
 from scraper.errors import StateRefused
+from scraper.frontier.protocol import SUSPECTED_AFTER
 from scraper.frontier.state import presence, schema
 from scraper.frontier.state.faults import cause_of
 from scraper.frontier.state.file import check_kind
@@ -87,11 +88,13 @@ class Suspect:
         url: without credentials.
         state: its word.
         crashes: how many died.
+        is_suspected: whether they were so many that it is let in alone.
     """
 
     url: str
     state: str
     crashes: int
+    is_suspected: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,4 +389,7 @@ def _suspects(database: sqlite3.Connection) -> tuple[Suspect, ...]:
         "ORDER BY s.crashes DESC, s.request LIMIT ?",
         (_MOST_SUSPECTS,),
     )
-    return tuple(Suspect(urls.without_credentials(url), _WORDS[state], crashes) for url, state, crashes in rows)
+    return tuple(
+        Suspect(urls.without_credentials(url), _WORDS[state], crashes, crashes >= SUSPECTED_AFTER)
+        for url, state, crashes in rows
+    )
