@@ -272,9 +272,8 @@ def fetch_options(parsed: argparse.Namespace) -> FetchOptions:
 
 def is_introduced(parsed: argparse.Namespace) -> bool:
     """Whether requests say whom a site can turn to."""
-    return parsed.contact is not None or any(
-        text.lower().startswith(("from:", "user-agent:")) for text in parsed.header
-    )
+    is_named = parsed.contact is not None or parsed.user_agent != DEFAULT_USER_AGENT
+    return is_named or any(text.lower().startswith(("from:", "user-agent:")) for text in parsed.header)
 
 
 def is_elsewhere(parsed: argparse.Namespace, url: str) -> bool:

@@ -109,6 +109,7 @@ def test_who_crawls_matters_to_others_alone(url: str, is_elsewhere: bool) -> Non
         ([], False),
         (["--header", "X-Kind: a"], False),
         (["--contact", "bot@example.org"], True),
+        (["--user-agent", "bot/1 (https://example.org/bot)"], True),
         (["--header", "from: bot@example.org"], True),
         (["--header", "User-Agent: bot/1 (https://example.org/bot)"], True),
     ],
