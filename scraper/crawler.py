@@ -20,7 +20,6 @@ from scraper.frontier import Frontier, MemoryFrontier
 from scraper.frontier.pace import Pacer
 from scraper.frontier.protocol import Answer
 from scraper.frontier.retry import RetryPolicy
-from scraper.frontier.settle import with_url
 from scraper.handlers import import_under_way, name_of
 from scraper.metrics import LagMeter, LagStatistics, LiveVerdict, Load, Recorder, Snapshot, Statistics, Usage, judge
 from scraper.model import CacheCounts, Delivery, Failure, Item, Request, Skip, Stage
@@ -354,7 +353,6 @@ class _Run:
         self._on_snapshot = on_snapshot
         self._pace = pace
         self._scope = Scope(limits.scope)
-        self._fetcher = fetcher
         self._pacer = Pacer(pace)
         self._limits = limits
         self._frontier = self._make_frontier(state, limits, url_options)
@@ -448,7 +446,7 @@ class _Run:
     def _as_seed(self, request: Request) -> Request:
         """A request of the user's as the crawl carries it: in its form, without a password, which the fetcher keeps."""
         if "@" in request.url and isinstance(self._fetcher, AioFetcher):
-            request = with_url(request, self._fetcher.keep_credentials(urls.canonical(request.url)))
+            request = request.with_url(self._fetcher.keep_credentials(urls.canonical(request.url)))
         return request if self._form is None else self._form.of_request(request)
 
     async def _as_seeds(self, requests: AsyncIterable[Request]) -> AsyncIterator[Request]:

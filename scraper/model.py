@@ -166,6 +166,10 @@ class Request(_RequestFields):
         """Flat and cheap to pickle; `from_tuple` is its inverse."""
         return tuple(self)
 
+    def with_url(self, url: str) -> Self:
+        """The same request for a URL in another form."""
+        return self if url == self.url else self.from_tuple((url, *self[1:]))
+
     @classmethod
     def plain(cls, url: str) -> Self:
         """`Request(url)`, several times faster: a crawl makes one of every page it visits."""

@@ -91,8 +91,7 @@ class UrlForm:
         Raises:
             InvalidURL: the request's URL has no canonical form.
         """
-        url = self.of(urls.canonical(request.url))
-        return request if url == request.url else Request.from_tuple((url, *request.to_tuple()[1:]))
+        return request.with_url(self.of(urls.canonical(request.url)))
 
     def of_outcome(self, outcome: Outcome) -> Outcome:
         """The outcome with the forms of the URL that it led to, of its links, each once, and of its requests."""

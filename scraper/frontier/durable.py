@@ -25,7 +25,7 @@ from scraper.frontier.protocol import SUSPECTED_AFTER, Answer, FrontierStatistic
 from scraper.frontier.recent import Recent
 from scraper.frontier.retry import RetryPolicy
 from scraper.frontier.schedule import Entry, Schedule
-from scraper.frontier.settle import duplicate, is_elsewhere, is_put_off, with_url
+from scraper.frontier.settle import duplicate, is_elsewhere, is_put_off
 from scraper.frontier.slices import in_slices, is_long
 from scraper.frontier.state import schema
 from scraper.frontier.state.identity import CrawlIdentity
@@ -176,7 +176,7 @@ class DurableFrontier(HostTurns):
         await self._in_thread(self._opened().release_outputs, parts)
 
     async def add(self, requests: Iterable[Request], *, are_seeds: bool = True) -> None:
-        admitted = [with_url(request, urls.canonical(request.url)) for request in requests]
+        admitted = [request.with_url(urls.canonical(request.url)) for request in requests]
         counts: Counter[tuple[str, str]] = Counter()
         if are_seeds:
             for request in admitted:

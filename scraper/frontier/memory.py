@@ -12,7 +12,7 @@ from scraper.frontier.protocol import Answer, FrontierStatistics
 from scraper.frontier.retry import RetryPolicy
 from scraper.frontier.robots_texts import RobotsTexts
 from scraper.frontier.schedule import Entry, Schedule
-from scraper.frontier.settle import duplicate, is_elsewhere, is_put_off, with_url
+from scraper.frontier.settle import duplicate, is_elsewhere, is_put_off
 from scraper.frontier.slices import in_slices, is_long
 from scraper.frontier.state.values import OutputPart, RobotsText
 from scraper.frontier.turns import HostTurns
@@ -73,7 +73,7 @@ class MemoryFrontier(HostTurns):
         self._scope.widen(url)
 
     async def add(self, requests: Iterable[Request], *, are_seeds: bool = True) -> None:
-        admitted = [with_url(request, urls.canonical(request.url)) for request in requests]
+        admitted = [request.with_url(urls.canonical(request.url)) for request in requests]
         for request in admitted:
             if are_seeds:
                 self._scope.include(request.url)

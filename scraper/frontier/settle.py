@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scraper.model import Failure, Outcome, Request, Skip, State
+from scraper.model import Failure, Outcome, Skip, State
 
 
 def is_elsewhere(outcome: Outcome) -> bool:
@@ -20,10 +20,3 @@ def duplicate(outcome: Outcome) -> Outcome:
     """The outcome of a page that another request has."""
     skip = Skip("duplicate_redirect", f"led to {outcome.final_url}, which another request has")
     return outcome._replace(state=State.SKIPPED, end=skip, items=(), links=(), requests=())
-
-
-def with_url(request: Request, url: str) -> Request:
-    """The same request for a URL in another form."""
-    if request.url == url:
-        return request
-    return Request.from_tuple((url, *request.to_tuple()[1:]))
