@@ -145,9 +145,11 @@ class DurableFrontier(HostTurns):
 
     def _take_rests(self, rests: Iterable[tuple[str, float]]) -> None:
         """Leaves hosts alone that asked an earlier run for it."""
-        behind_s = self._clock_s() - asyncio.get_running_loop().time()
+        now_s = self._clock_s()
+        behind_s = now_s - asyncio.get_running_loop().time()
         for host, until_s in rests:
-            self._pacer.rest(host, until_s - behind_s)
+            if until_s > now_s:  # the file keeps those that are over, too
+                self._pacer.rest(host, until_s - behind_s)
 
     def _rests(self) -> list[tuple[str, float]]:
         behind_s = self._clock_s() - asyncio.get_running_loop().time()
