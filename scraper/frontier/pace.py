@@ -318,7 +318,7 @@ class _Refusals:
     def may_pass(self) -> bool:
         return self.good >= self.wariness
 
-    def is_frequent(self) -> bool:
+    def note(self) -> bool:
         """Counts a refusal, and tells whether there were many of late."""
         self.share += (1.0 - self.share) / _SHARE_EXCHANGES
         return self.share >= _FREQUENT_SHARE
@@ -642,7 +642,8 @@ class Pacer:
                 self._rest_refused(host, refusals, now_s, asked_s)
             return
         is_said = failure.reason == "http_429" or failure.retry_after_s is not None
-        if not refusals.is_frequent() and not is_said:
+        is_frequent = refusals.note()
+        if not (is_said or is_frequent):
             return
         is_about_pace = refusals.signalled(now_s, is_said=is_said)
         concurrency.ceiling = max(concurrency.limit, 2)
